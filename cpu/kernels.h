@@ -1,0 +1,76 @@
+// CPU kernels: pure functions. No allocation, no messages, no threads, no globals, no system. One table of them per
+// instruction set level; cpu/scalar.c is the oracle, and every level gives its bits exactly (docs/numerics.md).
+#ifndef BN_CPU_KERNELS_H
+#define BN_CPU_KERNELS_H
+
+#include <bitnet/op.h>
+
+// Attention of one row for the `group` query heads that share one KV head.
+struct bn_attend {
+    const float *q;    // [group][head_dim], rotated
+    float *out;        // [group][head_dim]
+    float *scores;     // scratch, [group][n_positions rounded up to 64]
+    const uint8_t *pool;
+    const uint32_t *pages; // entry i holds positions 64 i .. 64 i + 63
+    uint64_t page_bytes;
+    uint64_t k_offset, v_offset; // byte offsets within a page of this layer's and head's f16 [64][head_dim]
+    uint32_t n_positions;        // attended: 0 .. n_positions - 1; at least 1
+    uint32_t group, head_dim;    // head_dim: a multiple of 16, at most 512
+    float scale;                 // 1 / sqrt(head_dim)
+};
+
+// Shapes: `n` and `cols` of quantised rows and ternary weights are multiples of 128, those of float rows of 16.
+// Rows of q8 are 32-byte aligned.
+struct bn_kernels {
+    const char *name;
+
+    // f32 [n] of float weights.
+    void (*widen)(enum bn_layout layout, const void *in, size_t n, float *out);
+
+    // q, *scale = int8 of RMSNorm(x) * norm, or of x itself without norm. False if not finite; q is then undefined.
+    bool (*quantise)(const float *x, const float *norm, size_t n, float eps, int8_t *q, struct bn_row_scale *scale);
+
+    // out = RMSNorm(x) * norm. False if not finite.
+    bool (*norm)(const float *x, const float *norm, size_t n, float eps, float *out);
+
+    // acc[i][r] = sum over cols of trit(w row r) * q row i, for `rows` weight rows from `w` (BN_LAYOUT_I2S_A, a row every
+    // cols / 4 bytes) and `n_rows` activation rows, `q_stride` bytes apart; acc rows are acc_stride elements apart.
+    void (*ternary)(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, size_t q_stride,
+                    const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride);
+
+    // out[i] = (float)acc[i] * factor, plus add[i] if add is not NULL. add may be out.
+    void (*dequantise)(const int32_t *acc, size_t n, float factor, const float *add, float *out);
+
+    // out[i] = activation(gate[i] * gate_factor) * (up[i] * up_factor).
+    void (*gate)(const int32_t *gate, const int32_t *up, size_t n, float gate_factor, float up_factor,
+                 enum bn_op_activation activation, float *out);
+
+    // Rotates `heads` heads in place; table: [head_dim / 2][2] cosine, sine of this position.
+    void (*rope)(float *x, size_t heads, size_t head_dim, const float *table, enum bn_rope_order order);
+
+    // f16 [n], rounded to nearest even.
+    void (*narrow_f16)(const float *in, size_t n, uint16_t *out);
+
+    void (*attend)(const struct bn_attend *args);
+
+    // out[r] = dot(w row r, x) in the canonical order, for `rows` rows of float weights.
+    void (*dot)(enum bn_layout layout, const void *w, size_t rows, size_t cols, const float *x, float *out);
+};
+
+// One instruction set level; rows of cpu/isa.inl, from oldest to newest.
+struct bn_isa {
+    const char *name;
+    const struct bn_kernels *kernels;
+    bool usable; // on this machine: CPUID and what the operating system saves
+};
+
+// All levels compiled in for this architecture, scalar first. Writes at most `capacity`, returns the number.
+size_t bn_isa_list(struct bn_isa *list, size_t capacity);
+
+// The level by name, or the newest usable one for NULL. NULL if unknown; check `usable` before calling its kernels.
+const struct bn_isa *bn_isa_find(struct bn_isa *list, size_t n, const char *name);
+
+// What the CPU calls itself; "unknown CPU" if it does not say. `name` holds 64 bytes.
+void bn_cpu_name(char *name);
+
+#endif

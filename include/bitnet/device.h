@@ -1,0 +1,86 @@
+// Devices: what the machine has, and opening one of them.
+#ifndef BITNET_DEVICE_H
+#define BITNET_DEVICE_H
+
+#include <bitnet/runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum bn_device_kind { BN_DEVICE_CPU, BN_DEVICE_GPU, BN_DEVICE_NPU, BN_DEVICE_NULL };
+
+// Whether a driver can use a device, and if not, why.
+enum bn_device_state {
+    BN_STATE_READY,
+    BN_STATE_MISSING_LIBRARY,
+    BN_STATE_PERMISSION_DENIED,
+    BN_STATE_TOO_OLD,
+    BN_STATE_CRASHED,
+    BN_STATE_TIMED_OUT,
+    BN_STATE_FAULTED,
+    BN_STATE_DISABLED,
+};
+
+// One way into one device: a (device, driver) pair. The same hardware seen by two drivers has the same `id`.
+struct bn_device_info {
+    size_t size;
+    char id[16];      // short selector: "cpu", "gpu0", "null"
+    char driver[16];  // "cpu", "vulkan", "null" ...
+    char name[96];    // what the hardware calls itself
+    char isa[16];     // the instruction set level or architecture the driver would use: "avx2", "gfx1100"
+    char reason[128]; // empty when ready
+    char mend[128];   // what to do about it; empty when ready
+    enum bn_device_kind kind;
+    enum bn_device_state state;
+    uint32_t threads;      // CPU: threads the driver would use by default; else 0
+    uint32_t index;        // the driver's own number for it
+    uint64_t memory_total; // 0: unknown
+    uint64_t memory_free;  // 0: unknown
+};
+
+// "ready", "missing_library" ...; "cpu", "gpu", "npu", "null". Ownership: static. Threads: any.
+BN_API const char *bn_device_state_name(enum bn_device_state state);
+BN_API const char *bn_device_kind_name(enum bn_device_kind kind);
+
+// Asks every driver for its devices, in the order in which an automatic choice prefers them. Writes at most
+// `capacity` entries to `list` and always the full number to *count, so list = NULL, capacity = 0 asks for it.
+// Threads: any. Errors: BN_ERR_ARGUMENT, BN_ERR_NO_MEMORY.
+BN_API BN_MUST_CHECK enum bn_result bn_device_list(struct bn_runtime *runtime, struct bn_device_info *list,
+                                                   size_t capacity, size_t *count, struct bn_error *err);
+
+// How a caller waits for a device. SPIN never sleeps: lowest latency and no system call in a step, at the cost of
+// busy cores while a step runs. SLEEP spins for a short adaptive time, then sleeps.
+enum bn_wait_mode { BN_WAIT_SLEEP, BN_WAIT_SPIN };
+
+struct bn_device_options {
+    size_t size;
+    uint32_t threads; // CPU: team size, the caller included; 0: what affinity and the cgroup's quota allow
+    enum bn_wait_mode wait;
+    const char *isa;   // CPU: "scalar", "avx2" ...; NULL: $BITNET_CPU_ISA, else the best this machine has
+    const char *fault; // fault plan of a test, "null:submit@3=lost;alloc@2=oom"; NULL: $BITNET_FAULT
+};
+
+// An opened device.
+struct bn_device;
+
+// Opens the device that `selector` names: "cpu", "null", a device id ("gpu0"), a driver's name, or "id/driver". NULL
+// or "auto" takes $BITNET_DEVICE, else the first ready device that is not the null device.
+// Ownership: the caller closes *out. Threads: any.
+// Errors: BN_ERR_NOT_FOUND (no such device; the message lists those there are), BN_ERR_UNAVAILABLE (there, but
+//   not ready; the message is its reason and mend), BN_ERR_ARGUMENT (unknown ISA, thread count out of range),
+//   BN_ERR_NO_MEMORY, and what the driver says.
+BN_API BN_MUST_CHECK enum bn_result bn_device_open(struct bn_runtime *runtime, const char *selector,
+                                                   const struct bn_device_options *options, // NULL: defaults
+                                                   struct bn_device **out, struct bn_error *err);
+
+// Engines on the device must be gone first. Threads: one at a time.
+BN_API void bn_device_close(struct bn_device *device);
+
+// What was opened: `isa` and `threads` hold what is in use. Ownership: borrowed. Threads: any.
+BN_API const struct bn_device_info *bn_device_get_info(const struct bn_device *device);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

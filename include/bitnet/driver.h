@@ -1,0 +1,112 @@
+// The driver interface (SPI): for authors of drivers only, not for applications. Not yet frozen: it changes until a
+// third driver has proved it.
+//
+// A driver is one read-only struct. It opens devices; a device has buffers, records commands (replayable lists of
+// ops) and has queues that run them. The runtime's front doors (runtime/device) check every argument and give
+// missing optional slots their default, so a slot may rely on what is written here.
+#ifndef BITNET_DRIVER_H
+#define BITNET_DRIVER_H
+
+#include <bitnet/op.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BN_DRIVER_API 1
+
+struct bn_host; // allocation, messages, environment: runtime/base/host.h
+
+// Drivers embed these as the first member of their own structs and fill every field in.
+struct bn_device {
+    const struct bn_driver *driver;
+    const struct bn_host *host;
+    struct bn_device_info info;
+};
+
+struct bn_command {
+    struct bn_device *device;
+};
+
+// A queue has a timeline: a u64 that starts at 0 and only grows. Each submission names the value that the timeline
+// takes when the submission and all before it are done.
+struct bn_queue {
+    struct bn_device *device;
+};
+
+struct bn_caps {
+    uint64_t max_buffer;     // largest buffer
+    uint64_t import_align;   // alignment of imported host memory; 0: import is not possible
+    bool host_memory;        // every buffer can be reached by the host, without copies
+    uint32_t ring_capacity;  // submissions in flight at most; 0: no limit
+};
+
+struct bn_submission {
+    struct bn_command *command;
+    uint64_t signal;      // timeline value when done; larger than that of every earlier submission
+    const uint32_t *stop; // NULL, or: when *stop == stop_at (relaxed atomic load between ops), the rest of the command
+    uint32_t stop_at;     //   is skipped, slot.status is BN_SLOT_STOPPED, and the timeline advances as usual
+};
+
+// Figures of a device since it was opened.
+struct bn_device_status {
+    uint64_t submissions;
+    uint64_t sleeps;  // times a thread of the driver went to sleep in the kernel (futex and the like)
+    uint64_t wakes;   // times one was woken by a system call
+    uint32_t last_op; // op index last started, for the report of a lost device
+};
+
+// A slot is called by one thread at a time per object, unless marked "any thread". On failure nothing is left
+// behind and *err is filled in.
+struct bn_driver {
+    size_t size;      // sizeof(struct bn_driver): slots added later are missing in older drivers
+    uint32_t api;     // BN_DRIVER_API
+    const char *name; // word of the driver list
+    const char *about; // one line for --list-devices
+
+    // Required. Cheap: writes at most `capacity` devices and the full number to *count. Any thread.
+    enum bn_result (*probe)(const struct bn_host *host, struct bn_device_info *list, size_t capacity, size_t *count,
+                            struct bn_error *err);
+    // Required. Slow: opens device `info->index`. `options` is never NULL. Any thread.
+    enum bn_result (*open)(const struct bn_host *host, const struct bn_device_info *info,
+                           const struct bn_device_options *options, struct bn_device **out, struct bn_error *err);
+    void (*close)(struct bn_device *device); // required
+    void (*caps)(struct bn_device *device, struct bn_caps *caps); // required
+
+    // Required. Whether the device runs this kind of op with weights in this layout (BN_LAYOUT_COUNT: no weights).
+    bool (*supports)(struct bn_device *device, enum bn_op_kind kind, enum bn_layout layout);
+    // Optional; default: the stored layout if supported, else the first supported one that keeps its values exactly.
+    // The layout in which the device wants weights that are stored as `stored`.
+    enum bn_layout (*preferred_layout)(struct bn_device *device, enum bn_op_kind kind, enum bn_layout stored);
+
+    // Required. `size` > 0. Memory is zeroed and touched.
+    enum bn_result (*buffer_create)(struct bn_device *device, uint64_t size, struct bn_buffer **out,
+                                    struct bn_error *err);
+    // Optional; default: BN_ERR_UNSUPPORTED, upon which the runtime copies. Memory that outlives the buffer.
+    enum bn_result (*buffer_import)(struct bn_device *device, void *memory, uint64_t size, struct bn_buffer **out,
+                                    struct bn_error *err);
+    void (*buffer_destroy)(struct bn_buffer *buffer); // required
+
+    // Required. Records ops, which read the state slot at `slot` on each replay. The arrays are copied.
+    enum bn_result (*record)(struct bn_device *device, const struct bn_op *ops, size_t n_ops,
+                             const struct bn_span *slot, struct bn_command **out, struct bn_error *err);
+    void (*command_destroy)(struct bn_command *command); // required; not while a submission runs
+
+    enum bn_result (*queue_open)(struct bn_device *device, struct bn_queue **out, struct bn_error *err); // required
+    void (*queue_close)(struct bn_queue *queue); // required; every submission is done or the device is lost
+    // Required. Never blocks: BN_ERR_BUSY when the queue is full.
+    enum bn_result (*submit)(struct bn_queue *queue, const struct bn_submission *submission, struct bn_error *err);
+    // Required, any thread. Never blocks: *value = the timeline. Not BN_OK once the device is lost.
+    enum bn_result (*poll)(struct bn_queue *queue, uint64_t *value, struct bn_error *err);
+    // Optional, for devices that work on the caller's thread: runs submissions until the timeline reaches `until`,
+    // then returns; everything up to `until` has been submitted. A device with this slot makes no progress without it.
+    enum bn_result (*drive)(struct bn_queue *queue, uint64_t until, struct bn_error *err);
+
+    // Required, any thread.
+    void (*status)(struct bn_device *device, struct bn_device_status *status);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

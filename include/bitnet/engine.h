@@ -1,0 +1,170 @@
+// Engines and sessions: a model placed on a device, and the conversations that run on it.
+#ifndef BITNET_ENGINE_H
+#define BITNET_ENGINE_H
+
+#include <bitnet/device.h>
+#include <bitnet/model.h>
+#include <bitnet/text.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct bn_engine_config {
+    size_t size;
+    uint32_t n_ctx;      // most positions of a session; 0: what the model was trained for
+    uint32_t n_batch;    // most rows the device computes at once; longer input is cut into such chunks; 0: 512
+    uint32_t n_sessions; // most sessions alive; 0: 1
+    uint32_t n_positions; // positions of the KV pool, shared by all sessions; 0: n_ctx * n_sessions
+    uint32_t n_outputs;  // most rows of logits of one step; 0: n_sessions
+};
+
+// A model placed on a device, with its KV pool. One thread at a time drives it (everything below that takes the
+// engine or one of its sessions), except where a function says "any".
+struct bn_engine;
+
+// Places the model: weights are imported where device and file agree on the layout, else repacked into the device's.
+// All memory is reserved and touched here; steps allocate nothing. The model and the device must outlive it.
+// Ownership: the caller destroys *out. Threads: any.
+// Errors: BN_ERR_ARGUMENT, BN_ERR_UNSUPPORTED (an op or layout the device cannot run), BN_ERR_NO_MEMORY,
+//   BN_ERR_DEVICE_MEMORY, and what the driver says.
+BN_API BN_MUST_CHECK enum bn_result bn_engine_create(struct bn_runtime *runtime, struct bn_model *model,
+                                                     struct bn_device *device,
+                                                     const struct bn_engine_config *config, // NULL: defaults
+                                                     struct bn_engine **out, struct bn_error *err);
+
+// Its sessions must be gone first. Threads: one at a time.
+BN_API void bn_engine_destroy(struct bn_engine *engine);
+
+// The configuration in force, defaults filled in. Ownership: borrowed. Threads: any.
+BN_API const struct bn_engine_config *bn_engine_get_config(const struct bn_engine *engine);
+BN_API struct bn_model *bn_engine_get_model(const struct bn_engine *engine);
+
+// Sampling, with llama.cpp's names, defaults and order: penalty, top-k, top-p over the survivors, min-p, temperature.
+// Ties go to the lower id. Randomness is a function of (seed, position, id) only, so neither batching, threads nor
+// device change a sample.
+struct bn_sampling {
+    size_t size;
+    bool greedy;            // the highest logit after penalties; everything below is ignored but the penalty
+    float temperature;      // 0 or less: greedy
+    uint32_t top_k;         // 0: all
+    float top_p;            // 1: all
+    float min_p;            // 0: all
+    float repeat_penalty;   // 1: none; over the last `repeat_last_n` tokens of the session
+    uint32_t repeat_last_n; // at most 4096
+    uint64_t seed;
+};
+
+// temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, repeat_penalty 1, repeat_last_n 64, seed 0.
+BN_API void bn_sampling_defaults(struct bn_sampling *sampling);
+
+// A conversation: tokens, KV pages and sampling of its own.
+struct bn_session;
+
+// Ownership: the caller destroys *out. Errors: BN_ERR_ARGUMENT, BN_ERR_NO_MEMORY, BN_ERR_CONTEXT_FULL (n_sessions).
+BN_API BN_MUST_CHECK enum bn_result bn_session_create(struct bn_engine *engine,
+                                                      const struct bn_sampling *sampling, // NULL: defaults
+                                                      struct bn_session **out, struct bn_error *err);
+BN_API void bn_session_destroy(struct bn_session *session);
+
+// A second session with the same past. Pages are shared until one of the two writes to them.
+BN_API BN_MUST_CHECK enum bn_result bn_session_fork(struct bn_session *session, struct bn_session **out,
+                                                    struct bn_error *err);
+
+// Forgets everything from position `length` on. Errors: BN_ERR_ARGUMENT if the session is shorter.
+BN_API BN_MUST_CHECK enum bn_result bn_session_truncate(struct bn_session *session, size_t length,
+                                                        struct bn_error *err);
+
+// Asks the session to stop: a step that it is alone in ends between two ops, otherwise its part is dropped. Steps
+// answer BN_ERR_CANCELLED for this session until bn_session_resume. Its length is that before the step.
+// Threads: any; may be called from a signal handler.
+BN_API void bn_session_cancel(struct bn_session *session);
+BN_API void bn_session_resume(struct bn_session *session); // Threads: any
+
+BN_API size_t bn_session_length(const struct bn_session *session);
+// The tokens so far. Ownership: borrowed until the session's next step or truncate.
+BN_API const int32_t *bn_session_tokens(const struct bn_session *session);
+BN_API struct bn_engine *bn_session_get_engine(const struct bn_session *session);
+BN_API BN_MUST_CHECK enum bn_result bn_session_set_sampling(struct bn_session *session,
+                                                            const struct bn_sampling *sampling, struct bn_error *err);
+
+// What one session puts into a step, and gets from it.
+struct bn_step_item {
+    struct bn_session *session;
+    const int32_t *tokens; // appended to the session; n_tokens >= 1
+    size_t n_tokens;
+    size_t n_logits;       // logits wanted: those of the last n_logits tokens; 0: none
+    const float *logits;   // out: f32 [n_logits][n_vocab], valid until the engine's next step; NULL if not BN_OK
+    enum bn_result result; // out: BN_OK, or why this session's part was dropped
+};
+
+// Appends tokens to sessions, all in one batch, cut into chunks of n_batch rows. A session may appear once.
+// Results are the same bits as if each session had run alone, at any batch, chunk, and thread count.
+// Returns BN_OK if every item is; otherwise the first item's failure. After a failure of the device no session has
+// advanced beyond the last complete chunk.
+// Errors: BN_ERR_ARGUMENT (token outside the vocabulary, more logits than n_outputs), BN_ERR_CONTEXT_FULL,
+//   BN_ERR_CANCELLED, BN_ERR_NUMERIC, BN_ERR_DEVICE_LOST.
+BN_API BN_MUST_CHECK enum bn_result bn_engine_step(struct bn_engine *engine, struct bn_step_item *items,
+                                                   size_t n_items, struct bn_error *err);
+
+// Chooses the next token from logits [n_vocab] by the session's sampling; nothing is appended.
+// Errors: BN_ERR_NUMERIC if a logit is NaN.
+BN_API BN_MUST_CHECK enum bn_result bn_session_sample(struct bn_session *session, const float *logits, int32_t *token,
+                                                      struct bn_error *err);
+
+// Natural logarithm of softmax(logits)[token]; double, sequential over the vocabulary. Threads: any.
+BN_API double bn_log_probability(const float *logits, size_t n_vocab, int32_t token);
+
+enum bn_stop { BN_STOP_EOS, BN_STOP_LENGTH, BN_STOP_STRING, BN_STOP_CONTEXT, BN_STOP_INTERRUPTED };
+
+// "eos", "length", "stop", "context", "interrupted". Ownership: static. Threads: any.
+BN_API const char *bn_stop_name(enum bn_stop stop);
+
+// One generated token. Ownership: borrowed for the call.
+struct bn_generated {
+    int32_t token;
+    double log_probability;  // of this token; 0 unless asked for
+    const int32_t *top;      // the n_top likeliest ids, best first
+    const double *top_log_probability;
+    size_t n_top;
+    const char *text; // characters that are complete now, valid UTF-8; may be empty; stop strings are cut off
+    size_t bytes;
+};
+
+struct bn_generate_options {
+    size_t size;
+    const int32_t *prompt; // appended first; may be empty only if the session has a past and its last token is given here
+    size_t n_prompt;
+    size_t n_predict; // most tokens made; SIZE_MAX or 0: until the end or the full context
+    bool ignore_eos;  // end tokens are never chosen
+    const char *const *stops; // strings that end the text; they are not part of it
+    size_t n_stops;
+    bool log_probabilities;
+    size_t n_top; // alternatives reported per token; at most 64
+    size_t n_chunk; // most prompt tokens of one step; 0: all
+    // Called for every token, and once more with token -1 if text was held back at the end. Return false to stop.
+    bool (*on_token)(void *user, const struct bn_generated *generated);
+    void *user;
+};
+
+struct bn_generate_result {
+    size_t size;
+    enum bn_stop stop;
+    size_t n_prompt; // prompt tokens processed
+    size_t n_tokens; // tokens made, the end token included
+    uint64_t prompt_ns;      // from the start to the first logits
+    uint64_t first_token_ns; // from the start to the first token
+    uint64_t decode_ns;      // from the first token to the last
+};
+
+// Processes a prompt and makes tokens. A cancelled session ends with BN_OK and BN_STOP_INTERRUPTED. The last token made is
+// in the session's future, not its past: it has not been stepped. An end token is not stepped either.
+// Errors: those of bn_engine_step; BN_ERR_CONTEXT_FULL only if the prompt itself does not fit.
+BN_API BN_MUST_CHECK enum bn_result bn_generate(struct bn_session *session, const struct bn_generate_options *options,
+                                                struct bn_generate_result *result, // may be NULL
+                                                struct bn_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

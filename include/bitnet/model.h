@@ -1,0 +1,80 @@
+// Models: immutable weights, geometry and vocabulary, shared by any number of engines.
+#ifndef BITNET_MODEL_H
+#define BITNET_MODEL_H
+
+#include <bitnet/runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// The three byte orders in which files store I2_S under one type number (docs/layouts.md). No header field tells
+// them apart; AUTO takes the file's own key `bitnet.i2s_layout` ("128/32", "64/16", "1x4") if it has one, else A.
+enum bn_i2s_order { BN_I2S_AUTO, BN_I2S_A, BN_I2S_B, BN_I2S_C };
+
+// The feed-forward activation. AUTO: `<arch>.hidden_activation` if present, else what the architecture was
+// trained with.
+enum bn_activation { BN_ACTIVATION_AUTO, BN_ACTIVATION_RELU2, BN_ACTIVATION_SILU };
+
+struct bn_model_options {
+    size_t size;
+    enum bn_i2s_order i2s_order;
+    enum bn_activation activation;
+    bool vocab_only; // read the tokenizer and keys only; the file may have no tensors
+};
+
+struct bn_model_info {
+    size_t size;
+    const char *architecture;     // "bitnet-b1.58"; "" for a vocabulary-only file without one
+    const char *name;             // general.name, "" if absent
+    enum bn_activation activation; // never AUTO; 0 only for vocabulary-only models
+    uint32_t n_vocab;
+    uint32_t n_embd;       // features of the residual stream
+    uint32_t n_layer;
+    uint32_t n_head;
+    uint32_t n_head_kv;
+    uint32_t head_dim;
+    uint32_t n_ff;         // features between gate/up and down
+    uint32_t n_ctx_train;  // positions the model was trained for
+    float rope_theta;
+    float norm_eps;
+    uint64_t n_params;     // elements of all tensors
+    uint64_t bytes;        // bytes of all tensors as stored
+    uint64_t token_bytes;  // weight bytes one decoded token streams, the head included
+};
+
+struct bn_model;
+struct bn_tokenizer;
+
+// Opens a model file (GGUF v2 or v3) by mapping it. The file must not change while the model lives.
+// Ownership: the caller destroys *out. Threads: any.
+// Errors: BN_ERR_IO, BN_ERR_MODEL (damaged), BN_ERR_UNSUPPORTED (an architecture, tensor type or key this build does
+//   not run, by name), BN_ERR_NO_MEMORY, BN_ERR_ARGUMENT.
+BN_API BN_MUST_CHECK enum bn_result bn_model_open(struct bn_runtime *runtime, const char *path,
+                                                  const struct bn_model_options *options, // NULL: defaults
+                                                  struct bn_model **out, struct bn_error *err);
+
+// The same from a descriptor of a regular file, from its start; the descriptor may be closed afterwards. `name` is
+// used in messages and may be NULL.
+BN_API BN_MUST_CHECK enum bn_result bn_model_open_fd(struct bn_runtime *runtime, int fd, const char *name,
+                                                     const struct bn_model_options *options, struct bn_model **out,
+                                                     struct bn_error *err);
+
+// The same from memory that the caller keeps unchanged while the model lives; aligned to 64 bytes or more.
+BN_API BN_MUST_CHECK enum bn_result bn_model_open_memory(struct bn_runtime *runtime, const void *data, size_t bytes,
+                                                         const char *name, const struct bn_model_options *options,
+                                                         struct bn_model **out, struct bn_error *err);
+
+// Engines with it must be gone first. Threads: one at a time.
+BN_API void bn_model_destroy(struct bn_model *model);
+
+// Ownership: borrowed. Threads: any.
+BN_API const struct bn_model_info *bn_model_get_info(const struct bn_model *model);
+
+// The model's tokenizer; never NULL. Ownership: borrowed. Threads: any.
+BN_API const struct bn_tokenizer *bn_model_get_tokenizer(const struct bn_model *model);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,144 @@
+// Ops, weight layouts and the state slot: the vocabulary that the planner, the drivers and the low level of the API
+// share. Everything here is plain data.
+#ifndef BITNET_OP_H
+#define BITNET_OP_H
+
+#include <bitnet/device.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// How a weight matrix [rows][cols] lies in memory. runtime/layout/layouts.inl has one row per layout, docs/layouts.md
+// the pictures. Codes of ternary layouts: -1 -> 0, 0 -> 1, +1 -> 2.
+enum bn_layout {
+    BN_LAYOUT_F32,
+    BN_LAYOUT_F16,
+    BN_LAYOUT_BF16,
+    BN_LAYOUT_I2S_A, // "128/32": 32 bytes per 128 columns; byte j holds columns j, 32+j, 64+j, 96+j from the top bits down
+    BN_LAYOUT_I2S_B, // "64/16": 16 bytes per 64 columns, likewise j, 16+j, 32+j, 48+j
+    BN_LAYOUT_I2S_C, // "1x4": byte (r/4)*cols + c holds rows r..r+3 of column c, the first in the top bits
+    BN_LAYOUT_COUNT,
+};
+
+// Memory of a device. Drivers extend it; host is NULL if the device's memory cannot be reached by the host.
+struct bn_buffer {
+    struct bn_device *device;
+    uint64_t size;
+    void *host;
+};
+
+// A range of a buffer. An op that does not use an operand leaves its buffer NULL.
+struct bn_span {
+    struct bn_buffer *buffer;
+    uint64_t offset;
+    uint64_t size;
+};
+
+struct bn_weight {
+    struct bn_span data;
+    enum bn_layout layout;
+    uint32_t rows, cols;
+    float scale; // the tensor's scale; 1 for float layouts
+};
+
+// All activations are row-major. R is the number of rows of the replay, slot.n_rows, at most op.rows; O is
+// slot.n_outputs. "q8" is a pair: int8 [R][cols] and one bn_row_scale per row.
+enum bn_op_kind {
+    // out f32 [R][cols] = row slot.row[r].token of w[0].
+    BN_OP_EMBED,
+    // out, out2 = q8 of RMSNorm(in f32 [R][cols]) * norm; without norm, q8 of in itself.
+    BN_OP_QUANTISE,
+    // out f32 [R][w[0].rows] = w[0] * in, plus in3 (f32, same shape, may be the same memory as out) if present.
+    BN_OP_MATMUL,
+    // q, k, v = w[0..2] * in; RoPE on q and k at slot.row[r].position; out f32 [R][heads * head_dim] = q; k and v are
+    // rounded to f16 and stored in the KV pool.
+    BN_OP_QKV,
+    // out f32 [R][heads * head_dim]: softmax(q k^T / sqrt(head_dim)) v over positions 0..slot.row[r].position.
+    BN_OP_ATTENTION,
+    // out f32 [R][w[0].rows] = activation(w[0] * in) * (w[1] * in).
+    BN_OP_GATE_UP,
+    // out f32 [O][cols] = RMSNorm(row slot.output[o] of in) * norm.
+    BN_OP_NORM,
+    // out f32 [slot.first_output + o][w[0].rows] = w[0] * row o of in (f32 [O][cols]).
+    BN_OP_HEAD,
+    // KV pool: page slot.copy[i].from is copied to slot.copy[i].to.
+    BN_OP_KV_COPY,
+    // out = in, byte for byte.
+    BN_OP_COPY,
+    BN_OP_COUNT,
+};
+
+enum bn_op_activation { BN_OP_RELU2 = 1, BN_OP_SILU = 2 };
+enum bn_rope_order { BN_ROPE_HALVES, BN_ROPE_PAIRS }; // partners: i and i + head_dim/2 (NEOX), or 2i and 2i + 1
+
+struct bn_op {
+    enum bn_op_kind kind;
+    uint32_t rows; // most rows of a replay
+    uint32_t cols; // features of `in`
+    struct bn_span in, in2, in3, out, out2;
+    struct bn_span norm; // f32 [cols]
+    struct bn_weight w[3];
+    struct bn_span kv;   // KV pool, see bn_kv_geometry
+    struct bn_span rope; // f32 [positions][head_dim / 2][2]: cosine, sine
+    float eps;           // of the norm
+    enum bn_op_activation activation;
+    enum bn_rope_order rope_order;
+    uint32_t layer;
+    uint32_t heads, kv_heads, head_dim, n_layers;
+};
+
+// The scale of a row of int8 activations: real value = q / scale. `sum` is the sum of the row's q, for kernels
+// that multiply by code instead of by trit.
+struct bn_row_scale {
+    float scale;
+    int32_t sum;
+};
+
+// The KV pool is an array of pages. A page holds BN_PAGE_POSITIONS positions of every layer:
+// [layer][0 = K, 1 = V][kv_head][position % BN_PAGE_POSITIONS][head_dim] of f16. This is the canonical form too.
+#define BN_PAGE_POSITIONS 64
+
+// The state slot: what changes from step to step. It starts with this header; the arrays follow at the byte offsets
+// given, in memory that host and device both see. A slot belongs to the device from submit to its timeline value.
+struct bn_slot {
+    uint32_t n_rows, n_seqs, n_outputs, n_copies;
+    uint32_t row_at, seq_at, page_at, output_at, copy_at; // byte offsets from the slot's start
+    uint32_t first_output; // row of the logits buffer that output 0 goes to
+    uint32_t status;       // written by the device: enum bn_slot_status
+    uint32_t status_op;    // written by the device: the op that set status
+    uint32_t reserved[4];
+};
+
+enum bn_slot_status { BN_SLOT_OK, BN_SLOT_STOPPED, BN_SLOT_NOT_FINITE };
+
+struct bn_slot_row {
+    uint32_t token, position, seq, adapter; // seq indexes the slot's seqs; adapter is 0 for now
+};
+
+struct bn_slot_seq {
+    uint32_t first_page, n_pages; // a run of the slot's page table, entry i holds positions 64 i ..
+};
+
+struct bn_slot_copy {
+    uint32_t from, to;
+};
+
+// Sizes, for checks: bytes of one KV page of a model.
+static inline uint64_t bn_kv_page_bytes(uint32_t n_layers, uint32_t kv_heads, uint32_t head_dim)
+{
+    return (uint64_t)n_layers * 2 * kv_heads * BN_PAGE_POSITIONS * head_dim * 2;
+}
+
+// Byte offset of a K (which = 0) or V (which = 1) row within its page.
+static inline uint64_t bn_kv_row_offset(uint32_t layer, uint32_t which, uint32_t head, uint32_t position,
+                                        uint32_t kv_heads, uint32_t head_dim)
+{
+    uint64_t row = ((uint64_t)(layer * 2 + which) * kv_heads + head) * BN_PAGE_POSITIONS;
+    return (row + position % BN_PAGE_POSITIONS) * head_dim * 2;
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

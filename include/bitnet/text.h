@@ -1,0 +1,81 @@
+// Text: tokens, chat templates, and cutting a stream of tokens into whole characters.
+#ifndef BITNET_TEXT_H
+#define BITNET_TEXT_H
+
+#include <bitnet/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// What to do in bn_tokenize besides splitting.
+enum bn_tokenize_flags {
+    BN_TOKENIZE_BOS = 1,     // put the model's BOS first if the model wants one (add_bos_token)
+    BN_TOKENIZE_SPECIAL = 2, // recognise special tokens ("<|eot_id|>") in the text; without it they are plain text
+};
+
+// Turns text into token ids. Any bytes are accepted: bytes that are not UTF-8 become byte tokens, so that
+// decoding gives them back exactly. Writes at most `capacity` ids and always the full number to *count.
+// Threads: any. Errors: BN_ERR_ARGUMENT, BN_ERR_NO_MEMORY, BN_ERR_UNSUPPORTED (the vocabulary lacks a byte of the
+//   text, or the text exceeds 2^31-1 bytes).
+BN_API BN_MUST_CHECK enum bn_result bn_tokenize(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes,
+                                                unsigned flags, int32_t *ids, size_t capacity, size_t *count,
+                                                struct bn_error *err);
+
+// The bytes of one token, not terminated; they may be part of a character. Special tokens give their name.
+// Returns NULL and *bytes = 0 for an id outside the vocabulary. Ownership: borrowed. Threads: any.
+BN_API const char *bn_token_bytes(const struct bn_tokenizer *tokenizer, int32_t id, size_t *bytes);
+
+enum bn_token_kind { BN_TOKEN_NORMAL, BN_TOKEN_SPECIAL, BN_TOKEN_BYTE, BN_TOKEN_UNUSED };
+
+// Threads: any. An id outside the vocabulary is BN_TOKEN_UNUSED.
+BN_API enum bn_token_kind bn_token_get_kind(const struct bn_tokenizer *tokenizer, int32_t id);
+
+// Ids with a role; -1 if the vocabulary has none.
+struct bn_tokenizer_info {
+    size_t size;
+    uint32_t n_vocab;
+    int32_t bos, eos, eot, pad;
+    bool add_bos;
+    const char *model;       // "gpt2"
+    const char *pre;         // "llama-bpe", as used; "" if none
+    const char *chat_family; // "bitnet-2b4t", "llama3", or "" if the model has no template that we know
+};
+
+// Ownership: borrowed. Threads: any.
+BN_API const struct bn_tokenizer_info *bn_tokenizer_get_info(const struct bn_tokenizer *tokenizer);
+
+// Whether generation ends at this id: EOS, EOT and the like. Threads: any.
+BN_API bool bn_token_is_end(const struct bn_tokenizer *tokenizer, int32_t id);
+
+struct bn_chat_message {
+    const char *role;    // "system", "user", "assistant"
+    const char *content; // terminated UTF-8
+};
+
+// Renders a conversation in the model's own template, as token ids: markers become special tokens, while the same
+// characters in `content` stay plain text, so that a user cannot forge a turn. `first`: the messages start the
+// conversation (BOS is added). `reply`: the header that asks for the assistant's reply is added.
+// Writes at most `capacity` ids and always the full number to *count.
+// Threads: any. Errors: BN_ERR_UNSUPPORTED (no known template), BN_ERR_ARGUMENT (unknown role), BN_ERR_NO_MEMORY.
+BN_API BN_MUST_CHECK enum bn_result bn_chat_tokenize(const struct bn_tokenizer *tokenizer,
+                                                     const struct bn_chat_message *messages, size_t n_messages,
+                                                     bool first, bool reply, int32_t *ids, size_t capacity,
+                                                     size_t *count, struct bn_error *err);
+
+// Cuts a stream of bytes into valid UTF-8. Zero it to start. Bytes that can never become a character are replaced by
+// U+FFFD, one per maximal invalid part (Unicode 15, section 3.9, "substitution of maximal subparts").
+struct bn_utf8_stream {
+    unsigned char held[4];
+    unsigned n_held;
+};
+
+// Adds `bytes` bytes and writes the characters that are complete now to `out`, which must hold 3 * bytes + 12 bytes.
+// `bytes` = 0 ends the stream: what is held comes out as U+FFFD. Returns the number of bytes written.
+// Threads: one at a time.
+BN_API size_t bn_utf8_push(struct bn_utf8_stream *stream, const char *data, size_t bytes, char *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,19 @@
+// Read-only views of files.
+#ifndef BN_BASE_FILE_MAP_H
+#define BN_BASE_FILE_MAP_H
+
+#include "runtime/base/host.h"
+
+struct bn_file_map {
+    const uint8_t *data;
+    uint64_t size;
+    bool mapped; // false: the caller's memory
+    char name[256];
+};
+
+// Errors: BN_ERR_IO (cannot be opened, not a regular file, empty, cannot be mapped).
+enum bn_result bn_file_map_open(struct bn_file_map *map, const char *path, struct bn_error *err);
+enum bn_result bn_file_map_open_fd(struct bn_file_map *map, int fd, const char *name, struct bn_error *err);
+void bn_file_map_close(struct bn_file_map *map);
+
+#endif

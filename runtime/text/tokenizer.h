@@ -1,0 +1,38 @@
+// Building a tokenizer from a vocabulary, whatever file it came from.
+#ifndef BN_TEXT_TOKENIZER_H
+#define BN_TEXT_TOKENIZER_H
+
+#include <bitnet/text.h>
+
+#include "runtime/base/host.h"
+
+// A string in memory that outlives the call; not terminated.
+struct bn_str {
+    const char *data;
+    size_t bytes;
+};
+
+// What a file says. Token texts are in the byte-to-unicode alphabet of GPT-2 for model "gpt2" (space is "Ġ"), plain
+// for special tokens. Everything is untrusted: lengths were checked against the file, contents were not.
+struct bn_vocab {
+    const char *file;      // for messages
+    struct bn_str model;   // tokenizer.ggml.model
+    struct bn_str pre;     // tokenizer.ggml.pre; empty if absent
+    struct bn_str architecture;
+    struct bn_str chat_template;
+    const struct bn_str *tokens;
+    const int32_t *types;  // tokenizer.ggml.token_type, or NULL: all normal. 1 normal 2 unknown 3 control 4 user 5 unused 6 byte
+    size_t n_tokens;
+    const struct bn_str *merges; // "left right"
+    size_t n_merges;
+    int64_t bos, eos, eot, pad; // -1: absent
+    int add_bos;                // -1: absent
+};
+
+// Copies what it keeps. Errors: BN_ERR_MODEL (damaged), BN_ERR_UNSUPPORTED (model or pre-tokeniser, by name),
+// BN_ERR_NO_MEMORY.
+enum bn_result bn_tokenizer_create(const struct bn_host *host, const struct bn_vocab *vocab, struct bn_tokenizer **out,
+                                   struct bn_error *err);
+void bn_tokenizer_destroy(struct bn_tokenizer *tokenizer);
+
+#endif
