@@ -1,0 +1,178 @@
+// What every level shares: conversions, the exponential and the element-wise formulas. docs/numerics.md is the
+// reference for each of them. Static functions only: a file compiled for one level must not lend code to another.
+#ifndef BN_CPU_COMMON_H
+#define BN_CPU_COMMON_H
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernels.h"
+
+_Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated in float");
+
+#define SUMS 16 // partial sums of a float reduction
+#define BLOCK_COLS 128 // columns of a block of BN_LAYOUT_I2S_A
+#define BLOCK_BYTES 32
+#define MAX_HEAD_DIM 512
+
+// exp(x) = 2^n e^r with n = round(x log2 e) and r = x - n ln 2, ln 2 in two parts so that n * EXP_LN2_HI is exact.
+// Adding EXP_ROUND leaves n in the low bits of the sum.
+#define EXP_LOW -87.0f // below: 0
+#define EXP_HIGH 88.0f // above: exp(EXP_HIGH)
+#define EXP_ROUND 0x1.8p23f
+#define EXP_LOG2E 0x1.715476p+0f
+#define EXP_LN2_HI 0x1.63p-1f
+#define EXP_LN2_LO -0x1.bd0106p-13f
+#define EXP_C7 (1.0f / 5040)
+#define EXP_C6 (1.0f / 720)
+#define EXP_C5 (1.0f / 120)
+#define EXP_C4 (1.0f / 24)
+#define EXP_C3 (1.0f / 6)
+#define EXP_C2 0.5f
+
+#define QUANT_MAX 127.0f
+#define QUANT_MIN -128.0f
+#define QUANT_FLOOR 1e-5f // least absolute maximum of a quantised row
+#define INFINITY_BITS 0x7f800000u
+
+static inline uint32_t float_bits(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    return u;
+}
+
+static inline float bits_float(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+
+// Bits of |f|: as integers they have the order of the numbers, infinity above all of them and NaN above infinity.
+static inline uint32_t abs_bits(float f)
+{
+    return float_bits(f) & 0x7fffffffu;
+}
+
+static inline bool is_finite(float f)
+{
+    return abs_bits(f) < INFINITY_BITS;
+}
+
+static inline float half_to_float(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16;
+    uint32_t exponent = (h >> 10) & 31, mantissa = h & 0x3ff;
+    if (exponent == 31) // infinity; NaN becomes quiet
+        return bits_float(sign | INFINITY_BITS | mantissa << 13 | (mantissa ? 0x400000u : 0));
+    if (exponent == 0) {
+        float f = (float)mantissa * 0x1p-24f;
+        return sign ? -f : f;
+    }
+    return bits_float(sign | (exponent + 112) << 23 | mantissa << 13);
+}
+
+static inline uint16_t float_to_half(float f)
+{
+    uint32_t u = float_bits(f), sign = u >> 16 & 0x8000, a = u & 0x7fffffff;
+    if (a > INFINITY_BITS)
+        return (uint16_t)(sign | 0x7e00 | (a >> 13 & 0x3ff));
+    if (a >= 0x477ff000) // 65520: rounds past the largest half
+        return (uint16_t)(sign | 0x7c00);
+    if (a < 0x38800000) // below the least normal half: adding 0.5 rounds to multiples of 2^-24
+        return (uint16_t)(sign | (float_bits(bits_float(a) + 0.5f) - 0x3f000000));
+    a += 0xfff + (a >> 13 & 1); // may carry into the exponent, as it should
+    return (uint16_t)(sign | (a - 0x38000000) >> 13);
+}
+
+static inline float bfloat_to_float(uint16_t h)
+{
+    return bits_float((uint32_t)h << 16);
+}
+
+// Element i of a row of float weights; the row may lie at any address.
+static inline float load_weight(enum bn_layout layout, const void *row, size_t i)
+{
+    if (layout == BN_LAYOUT_F32) {
+        float f;
+        memcpy(&f, (const uint8_t *)row + 4 * i, 4);
+        return f;
+    }
+    uint16_t h;
+    memcpy(&h, (const uint8_t *)row + 2 * i, 2);
+    return layout == BN_LAYOUT_F16 ? half_to_float(h) : bfloat_to_float(h);
+}
+
+static inline size_t weight_bytes(enum bn_layout layout)
+{
+    return layout == BN_LAYOUT_F32 ? 4 : 2;
+}
+
+// The end of every float reduction.
+static inline float sum_tree(float *s)
+{
+    for (size_t width = SUMS / 2; width; width /= 2)
+        for (size_t i = 0; i < width; i++)
+            s[i] += s[i + width];
+    return s[0];
+}
+
+// NaN gives NaN.
+static inline float exp_f32(float x)
+{
+    float clamped = EXP_HIGH < x ? EXP_HIGH : x;
+    float t = fmaf(clamped, EXP_LOG2E, EXP_ROUND);
+    float n = t - EXP_ROUND;
+    float r = fmaf(n, -EXP_LN2_LO, fmaf(n, -EXP_LN2_HI, clamped));
+    float p = fmaf(EXP_C7, r, EXP_C6);
+    p = fmaf(p, r, EXP_C5);
+    p = fmaf(p, r, EXP_C4);
+    p = fmaf(p, r, EXP_C3);
+    p = fmaf(p, r, EXP_C2);
+    p = fmaf(p, r, 1.0f);
+    p = fmaf(p, r, 1.0f);
+    return x < EXP_LOW ? 0.0f : p * bits_float((float_bits(t) << 23) + 0x3f800000u);
+}
+
+static inline float dequantise_one(int32_t acc, float factor)
+{
+    return (float)acc * factor;
+}
+
+static inline float gate_one(int32_t gate, int32_t up, float gate_factor, float up_factor,
+                             enum bn_op_activation activation)
+{
+    float g = (float)gate * gate_factor, u = (float)up * up_factor;
+    if (activation == BN_OP_RELU2) {
+        g = 0.0f > g ? 0.0f : g;
+        return (g * g) * u;
+    }
+    return (g / (1.0f + exp_f32(-g))) * u;
+}
+
+static inline float quantise_scale(float absmax)
+{
+    return QUANT_MAX / (absmax > QUANT_FLOOR ? absmax : QUANT_FLOOR);
+}
+
+static inline float inverse_rms(float sum_of_squares, size_t n, float eps)
+{
+    return 1.0f / sqrtf(sum_of_squares / (float)n + eps);
+}
+
+// The memory of one attention call: rows of K and V within the pool.
+static inline const uint8_t *attend_row(const struct bn_attend *a, uint64_t offset, uint32_t position)
+{
+    const uint8_t *page = a->pool + a->pages[position / BN_PAGE_POSITIONS] * a->page_bytes;
+    return page + offset + (size_t)(position % BN_PAGE_POSITIONS) * a->head_dim * 2;
+}
+
+static inline float *attend_scores(const struct bn_attend *a, size_t head)
+{
+    size_t stride = ((size_t)a->n_positions + BN_PAGE_POSITIONS - 1) / BN_PAGE_POSITIONS * BN_PAGE_POSITIONS;
+    return a->scores + head * stride;
+}
+
+#endif

@@ -1,0 +1,110 @@
+#include <string.h>
+
+#include "kernels.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+// CPU features that the table names; set only if the operating system saves the registers too.
+enum {
+    BN_CPU_AVX2 = 1 << 0,
+    BN_CPU_FMA = 1 << 1,
+    BN_CPU_F16C = 1 << 2,
+};
+
+#define BN_ISA(isa, features) extern const struct bn_kernels bn_kernels_##isa;
+#include "isa.inl"
+#undef BN_ISA
+
+static const struct {
+    const char *name;
+    const struct bn_kernels *kernels;
+    uint32_t features;
+} levels[] = {
+#define BN_ISA(isa, features) {#isa, &bn_kernels_##isa, features},
+#include "isa.inl"
+#undef BN_ISA
+};
+
+#if defined(__x86_64__)
+static uint32_t cpu_features(void)
+{
+    uint32_t a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d))
+        return 0;
+    uint32_t basic = c, saved = 0;
+    if (basic & bit_OSXSAVE) {
+        uint32_t high;
+        __asm__ volatile("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+    }
+    bool ymm = (saved & 6) == 6; // XCR0: SSE and AVX state
+    if (!ymm || !(basic & bit_AVX))
+        return 0;
+    uint32_t features = 0;
+    if (basic & bit_FMA)
+        features |= BN_CPU_FMA;
+    if (basic & bit_F16C)
+        features |= BN_CPU_F16C;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2))
+        features |= BN_CPU_AVX2;
+    return features;
+}
+
+static bool brand_string(char *name)
+{
+    uint32_t r[12];
+    for (uint32_t i = 0; i < 3; i++)
+        if (!__get_cpuid(0x80000002u + i, &r[4 * i], &r[4 * i + 1], &r[4 * i + 2], &r[4 * i + 3]))
+            return false;
+    memcpy(name, r, sizeof r);
+    name[sizeof r] = '\0';
+    return true;
+}
+#else
+static uint32_t cpu_features(void)
+{
+    return 0;
+}
+
+static bool brand_string(char *name)
+{
+    return false;
+}
+#endif
+
+size_t bn_isa_list(struct bn_isa *list, size_t capacity)
+{
+    uint32_t have = cpu_features();
+    size_t n = sizeof levels / sizeof levels[0];
+    if (n > capacity)
+        n = capacity;
+    for (size_t i = 0; i < n; i++)
+        list[i] = (struct bn_isa){
+            .name = levels[i].name,
+            .kernels = levels[i].kernels,
+            .usable = (levels[i].features & ~have) == 0,
+        };
+    return n;
+}
+
+const struct bn_isa *bn_isa_find(struct bn_isa *list, size_t n, const char *name)
+{
+    const struct bn_isa *found = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (name ? strcmp(list[i].name, name) == 0 : list[i].usable)
+            found = &list[i];
+    return found;
+}
+
+void bn_cpu_name(char *name)
+{
+    if (!brand_string(name))
+        name[0] = '\0';
+    size_t skip = strspn(name, " "), n = strlen(name + skip);
+    memmove(name, name + skip, n + 1);
+    while (n && name[n - 1] == ' ')
+        name[--n] = '\0';
+    if (n == 0)
+        memcpy(name, "unknown CPU", sizeof "unknown CPU");
+}
