@@ -5,12 +5,7 @@
 #include <bitnet/text.h>
 
 #include "runtime/base/host.h"
-
-// A string in memory that outlives the call; not terminated.
-struct bn_str {
-    const char *data;
-    size_t bytes;
-};
+#include "runtime/base/str.h"
 
 // What a file says. Token texts are in the byte-to-unicode alphabet of GPT-2 for model "gpt2" (space is "Ġ"), plain
 // for special tokens. Everything is untrusted: lengths were checked against the file, contents were not.

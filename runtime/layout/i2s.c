@@ -1,0 +1,80 @@
+// I2_S: two bits per weight, -1 -> 0, 0 -> 1, +1 -> 2, in three byte orders (docs/layouts.md).
+#include "runtime/layout/formats.h"
+
+// Both bits of any of the four codes of a byte.
+static inline unsigned code_3(unsigned byte)
+{
+    return byte & byte >> 1 & 0x55;
+}
+
+// A and B: blocks of 4 * quarter columns in `quarter` bytes; byte j holds columns j, quarter + j, ... from the top bits
+// down. Rows are whole blocks, so a matrix is one run of them.
+static inline bool unpack_blocks(const uint8_t *data, uint64_t n, unsigned quarter, int8_t *trits)
+{
+    unsigned bad = 0;
+    for (uint64_t at = 0; at < n; at += 4 * quarter, data += quarter, trits += 4 * quarter) {
+        for (unsigned j = 0; j < quarter; j++) {
+            unsigned byte = data[j];
+            bad |= code_3(byte);
+            trits[j] = (int8_t)((byte >> 6) - 1);
+            trits[quarter + j] = (int8_t)((byte >> 4 & 3) - 1);
+            trits[2 * quarter + j] = (int8_t)((byte >> 2 & 3) - 1);
+            trits[3 * quarter + j] = (int8_t)((byte & 3) - 1);
+        }
+    }
+    return bad == 0;
+}
+
+static inline void pack_blocks(const int8_t *trits, uint64_t n, unsigned quarter, uint8_t *data)
+{
+    for (uint64_t at = 0; at < n; at += 4 * quarter, data += quarter, trits += 4 * quarter) {
+        for (unsigned j = 0; j < quarter; j++)
+            data[j] = (uint8_t)((trits[j] + 1) << 6 | (trits[quarter + j] + 1) << 4 |
+                                (trits[2 * quarter + j] + 1) << 2 | (trits[3 * quarter + j] + 1));
+    }
+}
+
+bool bn_i2s_a_unpack(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, int8_t *trits)
+{
+    return unpack_blocks(data + r0 * cols / 4, (r1 - r0) * cols, 32, trits);
+}
+
+bool bn_i2s_b_unpack(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, int8_t *trits)
+{
+    return unpack_blocks(data + r0 * cols / 4, (r1 - r0) * cols, 16, trits);
+}
+
+void bn_i2s_a_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint8_t *data)
+{
+    pack_blocks(trits, rows * cols, 32, data);
+}
+
+void bn_i2s_b_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint8_t *data)
+{
+    pack_blocks(trits, rows * cols, 16, data);
+}
+
+// C: byte (r / 4) * cols + c holds rows r .. r + 3 of column c, the first in the top bits.
+bool bn_i2s_c_unpack(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, int8_t *trits)
+{
+    unsigned bad = 0;
+    for (uint64_t r = r0; r < r1; r++, trits += cols) {
+        const uint8_t *bytes = data + r / 4 * cols;
+        unsigned shift = 6 - 2 * (unsigned)(r % 4);
+        for (uint64_t c = 0; c < cols; c++) {
+            unsigned code = bytes[c] >> shift & 3;
+            bad |= code == 3;
+            trits[c] = (int8_t)(code - 1);
+        }
+    }
+    return bad == 0;
+}
+
+void bn_i2s_c_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint8_t *data)
+{
+    for (uint64_t r = 0; r < rows; r += 4, trits += 4 * cols, data += cols) {
+        for (uint64_t c = 0; c < cols; c++)
+            data[c] = (uint8_t)((trits[c] + 1) << 6 | (trits[cols + c] + 1) << 4 | (trits[2 * cols + c] + 1) << 2 |
+                                (trits[3 * cols + c] + 1));
+    }
+}
