@@ -43,15 +43,27 @@ enum bn_result bn_file_map_open(struct bn_file_map *map, const char *path, struc
     return result;
 }
 
+// The system calls take what mmap gave, which was not const.
+static void *address(const struct bn_file_map *map)
+{
+    union {
+        const uint8_t *in;
+        void *out;
+    } data = {map->data};
+    return data.out;
+}
+
+void bn_file_map_advise(const struct bn_file_map *map)
+{
+    if (!map->mapped)
+        return;
+    madvise(address(map), (size_t)map->size, MADV_HUGEPAGE);
+    madvise(address(map), (size_t)map->size, MADV_WILLNEED);
+}
+
 void bn_file_map_close(struct bn_file_map *map)
 {
-    if (map->mapped) {
-        // munmap takes what mmap gave, which was not const.
-        union {
-            const uint8_t *in;
-            void *out;
-        } data = {map->data};
-        munmap(data.out, (size_t)map->size);
-    }
+    if (map->mapped)
+        munmap(address(map), (size_t)map->size);
     memset(map, 0, sizeof(*map));
 }

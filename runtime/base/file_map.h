@@ -14,6 +14,10 @@ struct bn_file_map {
 // Errors: BN_ERR_IO (cannot be opened, not a regular file, empty, cannot be mapped).
 enum bn_result bn_file_map_open(struct bn_file_map *map, const char *path, struct bn_error *err);
 enum bn_result bn_file_map_open_fd(struct bn_file_map *map, int fd, const char *name, struct bn_error *err);
+
+// Starts reading ahead, and asks for huge pages where the file system has them. A hint: failure changes nothing.
+void bn_file_map_advise(const struct bn_file_map *map);
+
 void bn_file_map_close(struct bn_file_map *map);
 
 #endif
