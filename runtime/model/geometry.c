@@ -1,0 +1,310 @@
+// Which family a file is of, and what its keys say. A key that this file does not know is refused: it might change
+// what the model computes.
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/base/fail.h"
+#include "runtime/model/load.h"
+
+#define KEY_BYTES 160
+
+#define BN_FAMILY(name, activation, other_vocab, other_layers, rope, tied, scales)                                     \
+    {name, BN_ACTIVATION_##activation, other_vocab, other_layers, BN_ROPE_##rope, tied, scales},
+static const struct bn_family families[] = {
+#include "runtime/model/arch.inl"
+};
+#undef BN_FAMILY
+
+#define BN_FAMILY(name, ...) ", " name
+static const char known_families[] =
+#include "runtime/model/arch.inl"
+    ;
+#undef BN_FAMILY
+
+// What may stand in a family's keys. READ: taken below. The others must have the value that means "not used"; NOTE
+// changes nothing.
+enum rule { READ, NOTE, MUST_BE_ZERO, MUST_BE_ONE, MUST_BE_TRUE, NO_SCALING };
+
+static const struct {
+    const char *name;
+    enum rule rule;
+} known_keys[] = {
+    {"vocab_size", READ},
+    {"context_length", READ},
+    {"embedding_length", READ},
+    {"block_count", READ},
+    {"feed_forward_length", READ},
+    {"hidden_activation", READ},
+    {"attention.head_count", READ},
+    {"attention.head_count_kv", READ},
+    {"attention.key_length", READ},
+    {"attention.value_length", READ},
+    {"attention.layer_norm_rms_epsilon", READ},
+    {"rope.dimension_count", READ},
+    {"rope.freq_base", READ},
+    {"rope.scaling.type", NO_SCALING}, // converters write "linear" with a factor of 1
+    {"rope.scaling.factor", MUST_BE_ONE},
+    {"rope.scale_linear", MUST_BE_ONE},
+    {"rope.scaling.attn_factor", MUST_BE_ONE},
+    {"rope.scaling.original_context_length", NOTE},
+    {"rope.scaling.finetuned", NOTE},
+    {"attention.causal", MUST_BE_TRUE},
+    {"attention.sliding_window", MUST_BE_ZERO},
+    {"expert_count", MUST_BE_ZERO},
+    {"expert_used_count", MUST_BE_ZERO},
+};
+
+// Keys that do not say what a model computes, or that are read where they matter.
+static const char *const free_prefixes[] = {"general.", "tokenizer.", "quantize.", "split."};
+
+static enum bn_result refuse(struct bn_load *load, const struct bn_gguf_key *key, const char *why)
+{
+    return bn_gguf_fail(load->gguf, BN_ERR_UNSUPPORTED, &key->name, key->offset, load->err, "%s", why);
+}
+
+static enum bn_result find_family(struct bn_load *load)
+{
+    struct bn_str name;
+    enum bn_result result = bn_gguf_get_str(load->gguf, "general.architecture", true, &name, load->err);
+    if (result != BN_OK)
+        return result;
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        if (bn_str_is(name, families[i].name)) {
+            load->family = &families[i];
+            return BN_OK;
+        }
+    }
+    char text[64];
+    const struct bn_gguf_key *key = bn_gguf_find(load->gguf, "general.architecture");
+    return bn_gguf_fail(load->gguf, BN_ERR_UNSUPPORTED, &key->name, key->offset, load->err,
+                        "the architecture \"%s\" is not one of those known: %s", bn_gguf_text(name, text, sizeof(text)),
+                        known_families + 2);
+}
+
+static enum bn_result check_rule(struct bn_load *load, const struct bn_gguf_key *key, const char *name, enum rule rule)
+{
+    const struct bn_gguf *gguf = load->gguf;
+    enum bn_result result = BN_OK;
+    uint32_t number = 0;
+    float real = 1;
+    bool flag = true;
+    struct bn_str text = {0};
+    switch (rule) {
+    case READ:
+    case NOTE:
+        return BN_OK;
+    case MUST_BE_ZERO:
+        result = bn_gguf_get_u32(gguf, name, true, &number, load->err);
+        return result == BN_OK && number != 0 ? refuse(load, key, "is not supported, only 0 is") : result;
+    case MUST_BE_ONE:
+        result = bn_gguf_get_f32(gguf, name, true, &real, load->err);
+        return result == BN_OK && !(real == 1) ? refuse(load, key, "is not supported, only 1 is") : result;
+    case MUST_BE_TRUE:
+        result = bn_gguf_get_bool(gguf, name, true, &flag, load->err);
+        return result == BN_OK && !flag ? refuse(load, key, "is not supported, only true is") : result;
+    case NO_SCALING:
+        result = bn_gguf_get_str(gguf, name, true, &text, load->err);
+        if (result == BN_OK && !bn_str_is(text, "none") && !bn_str_is(text, "linear"))
+            result = refuse(load, key, "is not supported, only none is, and linear with a factor of 1");
+        return result;
+    }
+    return BN_OK;
+}
+
+static enum bn_result check_key(struct bn_load *load, const struct bn_gguf_key *key)
+{
+    for (size_t i = 0; i < sizeof(free_prefixes) / sizeof(free_prefixes[0]); i++) {
+        if (bn_str_starts(key->name, free_prefixes[i]))
+            return BN_OK;
+    }
+    if (bn_str_is(key->name, "bitnet.i2s_layout"))
+        return BN_OK;
+    char name[KEY_BYTES];
+    for (size_t i = 0; i < sizeof(known_keys) / sizeof(known_keys[0]); i++) {
+        snprintf(name, sizeof(name), "%s.%s", load->family->name, known_keys[i].name);
+        if (bn_str_is(key->name, name))
+            return check_rule(load, key, name, known_keys[i].rule);
+    }
+    return refuse(load, key, "an unknown key, which may change what the model computes");
+}
+
+static enum bn_result check_keys(struct bn_load *load)
+{
+    enum bn_result result = BN_OK;
+    for (uint32_t i = 0; i < load->gguf->n_keys && result == BN_OK; i++)
+        result = check_key(load, &load->gguf->keys[i]);
+    if (result != BN_OK)
+        return result;
+    uint32_t parts = 1;
+    result = bn_gguf_get_u32(load->gguf, "split.count", false, &parts, load->err);
+    if (result == BN_OK && parts > 1)
+        result =
+            refuse(load, bn_gguf_find(load->gguf, "split.count"), "one part of a split model; join the parts first");
+    return result;
+}
+
+// The file's own key for a figure of the family.
+static const char *key_of(const struct bn_load *load, const char *name, char *text)
+{
+    snprintf(text, KEY_BYTES, "%s.%s", load->family->name, name);
+    return text;
+}
+
+static enum bn_result fail_key(struct bn_load *load, enum bn_result code, const char *name, const char *message)
+{
+    char text[KEY_BYTES];
+    const struct bn_gguf_key *key = bn_gguf_find(load->gguf, key_of(load, name, text));
+    struct bn_str subject = {text, strlen(text)};
+    return bn_gguf_fail(load->gguf, code, &subject, key ? key->offset : UINT64_MAX, load->err, "%s", message);
+}
+
+static enum bn_result read_counts(struct bn_load *load)
+{
+    struct bn_model_info *info = &load->model->info;
+    const struct {
+        const char *name;
+        uint32_t *value;
+        uint32_t most;
+        bool required;
+    } counts[] = {
+        {"block_count", &info->n_layer, 1024, true},
+        {"embedding_length", &info->n_embd, 1 << 16, true},
+        {"feed_forward_length", &info->n_ff, 1 << 18, true},
+        {"attention.head_count", &info->n_head, 1024, true},
+        {"attention.head_count_kv", &info->n_head_kv, 1024, false},
+        {"attention.key_length", &info->head_dim, 1 << 16, false},
+        {"context_length", &info->n_ctx_train, 1 << 24, true},
+    };
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        char text[KEY_BYTES], message[64];
+        uint32_t value = 1;
+        enum bn_result result =
+            bn_gguf_get_u32(load->gguf, key_of(load, counts[i].name, text), counts[i].required, &value, load->err);
+        if (result != BN_OK)
+            return result;
+        snprintf(message, sizeof(message), "%" PRIu32 ", expected 1 to %" PRIu32, value, counts[i].most);
+        if (value < 1 || value > counts[i].most)
+            return fail_key(load, BN_ERR_MODEL, counts[i].name, message);
+        if (bn_gguf_find(load->gguf, text))
+            *counts[i].value = value;
+    }
+    return BN_OK;
+}
+
+// What the counts must be to each other, and what the kernels can do.
+static enum bn_result check_counts(struct bn_load *load)
+{
+    struct bn_model_info *info = &load->model->info;
+    if (info->n_head_kv == 0)
+        info->n_head_kv = info->n_head;
+    if (info->n_head % info->n_head_kv)
+        return fail_key(load, BN_ERR_MODEL, "attention.head_count_kv", "does not divide the number of heads");
+    if (info->head_dim == 0) {
+        if (info->n_embd % info->n_head)
+            return fail_key(load, BN_ERR_MODEL, "attention.head_count", "does not divide the embedding length");
+        info->head_dim = info->n_embd / info->n_head;
+    }
+    char text[KEY_BYTES], message[160];
+    const char *equal[] = {"attention.value_length", "rope.dimension_count"};
+    for (size_t i = 0; i < 2; i++) {
+        uint32_t value = info->head_dim;
+        enum bn_result result = bn_gguf_get_u32(load->gguf, key_of(load, equal[i], text), false, &value, load->err);
+        if (result != BN_OK)
+            return result;
+        snprintf(message, sizeof(message), "%" PRIu32 " is not supported, only the head size, which is %" PRIu32, value,
+                 info->head_dim);
+        if (value != info->head_dim)
+            return fail_key(load, BN_ERR_UNSUPPORTED, equal[i], message);
+    }
+    load->model->rope_dim = info->head_dim;
+    if (info->head_dim % 16 || info->head_dim > 512) {
+        snprintf(message, sizeof(message),
+                 "a head size of %" PRIu32 " is not supported: it must be a multiple of 16 and at most 512",
+                 info->head_dim);
+        return fail_key(load, BN_ERR_UNSUPPORTED, "attention.head_count", message);
+    }
+    const struct {
+        const char *name;
+        uint32_t features;
+    } columns[] = {
+        {"embedding_length", info->n_embd},
+        {"feed_forward_length", info->n_ff},
+        {"attention.head_count", info->n_head * info->head_dim},
+    };
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+        snprintf(message, sizeof(message),
+                 "%" PRIu32 " features are not supported: the columns of a ternary matrix must be a multiple of 128",
+                 columns[i].features);
+        if (columns[i].features % 128)
+            return fail_key(load, BN_ERR_UNSUPPORTED, columns[i].name, message);
+    }
+    return BN_OK;
+}
+
+static enum bn_result read_numbers(struct bn_load *load)
+{
+    struct bn_model_info *info = &load->model->info;
+    char text[KEY_BYTES];
+    info->rope_theta = 10000; // the format's default
+    enum bn_result result =
+        bn_gguf_get_f32(load->gguf, key_of(load, "rope.freq_base", text), false, &info->rope_theta, load->err);
+    if (result == BN_OK)
+        result = bn_gguf_get_f32(load->gguf, key_of(load, "attention.layer_norm_rms_epsilon", text), true,
+                                 &info->norm_eps, load->err);
+    if (result != BN_OK)
+        return result;
+    if (!isfinite(info->rope_theta) || info->rope_theta < 1)
+        return fail_key(load, BN_ERR_MODEL, "rope.freq_base", "expected a finite number of at least 1");
+    if (!(info->norm_eps > 0 && info->norm_eps < 1))
+        return fail_key(load, BN_ERR_MODEL, "attention.layer_norm_rms_epsilon", "expected a number between 0 and 1");
+    return BN_OK;
+}
+
+// The option decides, then the key, then the family.
+static enum bn_result choose_activation(struct bn_load *load)
+{
+    struct bn_model_info *info = &load->model->info;
+    const struct bn_family *family = load->family;
+    char text[KEY_BYTES];
+    struct bn_str name = {0};
+    enum bn_result result =
+        bn_gguf_get_str(load->gguf, key_of(load, "hidden_activation", text), false, &name, load->err);
+    if (result != BN_OK)
+        return result;
+    const struct bn_gguf_key *tokens = bn_gguf_find(load->gguf, "tokenizer.ggml.tokens");
+    info->activation = family->activation;
+    if (family->other_layers == info->n_layer && tokens && tokens->count == family->other_vocab)
+        info->activation = family->activation == BN_ACTIVATION_SILU ? BN_ACTIVATION_RELU2 : BN_ACTIVATION_SILU;
+    if (bn_str_is(name, "relu2"))
+        info->activation = BN_ACTIVATION_RELU2;
+    else if (bn_str_is(name, "silu") || bn_str_is(name, "swish") || bn_str_is(name, "swiglu"))
+        info->activation = BN_ACTIVATION_SILU;
+    else if (name.data && load->options.activation == BN_ACTIVATION_AUTO)
+        return fail_key(load, BN_ERR_UNSUPPORTED, "hidden_activation",
+                        "is not an activation that is known: relu2, silu");
+    if (load->options.activation != BN_ACTIVATION_AUTO)
+        info->activation = load->options.activation;
+    load->model->activation = info->activation == BN_ACTIVATION_SILU ? BN_OP_SILU : BN_OP_RELU2;
+    return BN_OK;
+}
+
+enum bn_result bn_load_geometry(struct bn_load *load)
+{
+    enum bn_result result = find_family(load);
+    if (result == BN_OK)
+        result = check_keys(load);
+    if (result == BN_OK)
+        result = read_counts(load);
+    if (result == BN_OK)
+        result = check_counts(load);
+    if (result == BN_OK)
+        result = read_numbers(load);
+    if (result == BN_OK)
+        result = choose_activation(load);
+    if (result == BN_OK)
+        load->model->rope_order = load->family->rope;
+    return result;
+}

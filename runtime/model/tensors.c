@@ -1,0 +1,334 @@
+// Finds the tensors of a model, each checked against the shape that the keys ask for.
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/base/fail.h"
+#include "runtime/layout/layout.h"
+#include "runtime/model/load.h"
+
+#define NAME_BYTES 48 // "blk.1023.attn_sub_norm.weight" and more
+#define I2S_TAIL 32 // after the codes: the f32 scale, then 28 bytes that mean nothing
+
+enum features { EMBD, FF, Q, KV, VOCAB, ONE };
+enum kind { NORM, LINEAR, EMBEDDING };
+
+// The tensors of a layer, in the order in which the graph needs them.
+static const struct {
+    const char *name;
+    size_t member;
+    enum kind kind;
+    enum features rows, cols;
+} layer_tensors[] = {
+    {"attn_norm", offsetof(struct bn_layer, attn_norm), NORM, ONE, EMBD},
+    {"attn_q", offsetof(struct bn_layer, attn_q), LINEAR, Q, EMBD},
+    {"attn_k", offsetof(struct bn_layer, attn_k), LINEAR, KV, EMBD},
+    {"attn_v", offsetof(struct bn_layer, attn_v), LINEAR, KV, EMBD},
+    {"attn_sub_norm", offsetof(struct bn_layer, attn_sub_norm), NORM, ONE, Q},
+    {"attn_output", offsetof(struct bn_layer, attn_output), LINEAR, EMBD, Q},
+    {"ffn_norm", offsetof(struct bn_layer, ffn_norm), NORM, ONE, EMBD},
+    {"ffn_gate", offsetof(struct bn_layer, ffn_gate), LINEAR, FF, EMBD},
+    {"ffn_up", offsetof(struct bn_layer, ffn_up), LINEAR, FF, EMBD},
+    {"ffn_sub_norm", offsetof(struct bn_layer, ffn_sub_norm), NORM, ONE, FF},
+    {"ffn_down", offsetof(struct bn_layer, ffn_down), LINEAR, EMBD, FF},
+};
+#define LAYER_TENSORS (sizeof(layer_tensors) / sizeof(layer_tensors[0]))
+
+// Work of this file: the tensors taken so far, of the model and of the file.
+struct binder {
+    struct bn_load *load;
+    enum bn_layout i2s; // the order of this file's I2_S tensors
+    bool *used; // [gguf->n_tensors]
+};
+
+static uint32_t count_of(const struct bn_model_info *info, enum features features)
+{
+    switch (features) {
+    case EMBD:
+        return info->n_embd;
+    case FF:
+        return info->n_ff;
+    case Q:
+        return info->n_head * info->head_dim;
+    case KV:
+        return info->n_head_kv * info->head_dim;
+    case VOCAB:
+        return info->n_vocab;
+    case ONE:
+        return 1;
+    }
+    return 0;
+}
+
+static enum bn_result fail_tensor(struct binder *binder, enum bn_result code, const struct bn_gguf_tensor *found,
+                                  const char *message)
+{
+    return bn_gguf_fail(binder->load->gguf, code, &found->name, found->offset, binder->load->err, "%s", message);
+}
+
+static enum bn_result choose_order(struct binder *binder)
+{
+    static const struct {
+        const char *name;
+        enum bn_layout layout;
+    } orders[] = {
+        [BN_I2S_A] = {"128/32", BN_LAYOUT_I2S_A},
+        [BN_I2S_B] = {"64/16", BN_LAYOUT_I2S_B},
+        [BN_I2S_C] = {"1x4", BN_LAYOUT_I2S_C},
+    };
+    struct bn_load *load = binder->load;
+    struct bn_str name = {0};
+    enum bn_result result = bn_gguf_get_str(load->gguf, "bitnet.i2s_layout", false, &name, load->err);
+    if (result != BN_OK)
+        return result;
+    enum bn_i2s_order order = load->options.i2s_order;
+    for (unsigned i = BN_I2S_A; i <= BN_I2S_C && order == BN_I2S_AUTO; i++) {
+        if (name.data ? bn_str_is(name, orders[i].name) : i == BN_I2S_A)
+            order = (enum bn_i2s_order)i;
+    }
+    if (order == BN_I2S_AUTO) {
+        const struct bn_gguf_key *key = bn_gguf_find(load->gguf, "bitnet.i2s_layout");
+        return bn_gguf_fail(load->gguf, BN_ERR_UNSUPPORTED, &key->name, key->offset, load->err,
+                            "is not an order that is known: 128/32, 64/16, 1x4");
+    }
+    binder->i2s = orders[order].layout;
+    return BN_OK;
+}
+
+static enum bn_result check_shape(struct binder *binder, const struct bn_gguf_tensor *found, uint32_t rows,
+                                  uint32_t cols)
+{
+    if (found->dims[0] == cols && found->dims[1] == rows && found->dims[2] == 1 && found->dims[3] == 1)
+        return BN_OK;
+    char message[256];
+    int n = snprintf(message, sizeof(message), "expected the shape %" PRIu32 "x%" PRIu32 ", found %" PRIu64, cols, rows,
+                     found->dims[0]);
+    for (uint32_t d = 1; d < 4 && (d < 2 || d < found->n_dims); d++)
+        n += snprintf(message + n, sizeof(message) - (size_t)n, "x%" PRIu64, found->dims[d]);
+    return fail_tensor(binder, BN_ERR_MODEL, found, message);
+}
+
+static enum bn_result check_type(struct binder *binder, const struct bn_gguf_tensor *found, enum kind kind,
+                                 enum bn_layout *layout)
+{
+    bool is_float = true;
+    switch (found->type) {
+    case BN_GGUF_TENSOR_F32:
+        *layout = BN_LAYOUT_F32;
+        break;
+    case BN_GGUF_TENSOR_F16:
+        *layout = BN_LAYOUT_F16;
+        break;
+    case BN_GGUF_TENSOR_BF16:
+        *layout = BN_LAYOUT_BF16;
+        break;
+    default:
+        is_float = false;
+        *layout = binder->i2s;
+        break;
+    }
+    bool fits = kind == NORM        ? is_float && *layout == BN_LAYOUT_F32
+                : kind == EMBEDDING ? is_float
+                                    : found->type == BN_GGUF_TENSOR_I2S;
+    if (fits)
+        return BN_OK;
+    static const char *const wanted[] = {
+        [NORM] = "only F32 is for norms",
+        [LINEAR] = "only ternary ones (I2_S) are for this matrix",
+        [EMBEDDING] = "only F32, F16 and BF16 are for this matrix",
+    };
+    const char *name = bn_gguf_tensor_type_name(found->type);
+    char message[160];
+    snprintf(message, sizeof(message), "weights of type %s (%" PRIu32 ") are not supported: %s",
+             name ? name : "unknown", found->type, wanted[kind]);
+    return fail_tensor(binder, BN_ERR_UNSUPPORTED, found, message);
+}
+
+// Type 36 is I2_S here and something else in other projects, and only the size can tell.
+static enum bn_result check_i2s(struct binder *binder, const struct bn_gguf_tensor *found, struct bn_tensor *tensor)
+{
+    char message[200];
+    tensor->bytes = bn_layout_bytes(tensor->layout, tensor->rows, tensor->cols);
+    if (tensor->bytes == 0) {
+        snprintf(message, sizeof(message), "%" PRIu32 " rows and %" PRIu32 " columns do not fit the byte order %s",
+                 tensor->rows, tensor->cols, bn_layout_get(tensor->layout)->name);
+        return fail_tensor(binder, BN_ERR_UNSUPPORTED, found, message);
+    }
+    uint64_t bytes = tensor->bytes + I2S_TAIL;
+    snprintf(message, sizeof(message), "I2_S of this shape has %" PRIu64 " bytes, found room for %" PRIu64, bytes,
+             found->room);
+    if (found->room < bytes)
+        return fail_tensor(binder, BN_ERR_MODEL, found, message);
+    if (!found->last && found->room - bytes >= binder->load->gguf->alignment)
+        return fail_tensor(binder, BN_ERR_UNSUPPORTED, found, message);
+    memcpy(&tensor->scale, tensor->data + tensor->bytes, sizeof(tensor->scale));
+    return BN_OK;
+}
+
+// NAME.scale multiplies the scale of NAME.weight.
+static enum bn_result apply_scale(struct binder *binder, const char *prefix, struct bn_tensor *tensor)
+{
+    char name[NAME_BYTES];
+    snprintf(name, sizeof(name), "%s.scale", prefix);
+    const struct bn_gguf_tensor *found = bn_gguf_find_tensor(binder->load->gguf, name);
+    if (!found || !binder->load->family->scales)
+        return BN_OK;
+    enum bn_layout layout;
+    enum bn_result result = check_shape(binder, found, 1, 1);
+    if (result == BN_OK)
+        result = check_type(binder, found, NORM, &layout);
+    if (result != BN_OK)
+        return result;
+    float factor;
+    memcpy(&factor, binder->load->gguf->data + found->offset, sizeof(factor));
+    tensor->scale *= factor;
+    binder->used[found - binder->load->gguf->tensors] = true;
+    if (!isfinite(tensor->scale))
+        return fail_tensor(binder, BN_ERR_MODEL, found, "the scale is not finite");
+    return BN_OK;
+}
+
+// Appends PREFIX.weight to the model's tensors. An absent tensor gives NULL in *out if it need not be there.
+static enum bn_result bind(struct binder *binder, const char *prefix, enum kind kind, enum features rows,
+                           enum features cols, bool required, const struct bn_tensor **out)
+{
+    struct bn_load *load = binder->load;
+    struct bn_model *model = load->model;
+    *out = NULL;
+    struct bn_tensor *tensor = &model->tensors[model->n_tensors];
+    char *name = model->names + model->n_tensors * NAME_BYTES;
+    snprintf(name, NAME_BYTES, "%s.weight", prefix);
+    const struct bn_gguf_tensor *found = bn_gguf_find_tensor(load->gguf, name);
+    if (!found && required)
+        return bn_fail_at(load->err, BN_ERR_MODEL, load->gguf->file, name, UINT64_MAX, "the tensor is missing");
+    if (!found)
+        return BN_OK;
+    *tensor = (struct bn_tensor){
+        .name = name,
+        .data = load->gguf->data + found->offset,
+        .offset = found->offset,
+        .rows = count_of(&model->info, rows),
+        .cols = count_of(&model->info, cols),
+        .scale = 1,
+    };
+    enum bn_result result = check_shape(binder, found, tensor->rows, tensor->cols);
+    if (result == BN_OK)
+        result = check_type(binder, found, kind, &tensor->layout);
+    if (result != BN_OK)
+        return result;
+    if (kind == LINEAR)
+        result = check_i2s(binder, found, tensor);
+    else
+        tensor->bytes = bn_layout_bytes(tensor->layout, tensor->rows, tensor->cols); // fits: the reader has checked
+    if (result == BN_OK && !isfinite(tensor->scale))
+        result = bn_gguf_fail(load->gguf, BN_ERR_MODEL, &found->name, tensor->offset + tensor->bytes, load->err,
+                              "the scale is not finite");
+    if (result == BN_OK && kind == LINEAR)
+        result = apply_scale(binder, prefix, tensor);
+    if (result != BN_OK)
+        return result;
+    binder->used[found - load->gguf->tensors] = true;
+    model->info.n_params += found->elements;
+    model->info.bytes += tensor->bytes + (kind == LINEAR ? I2S_TAIL : 0);
+    model->n_tensors++;
+    *out = tensor;
+    return BN_OK;
+}
+
+static enum bn_result bind_layer(struct binder *binder, uint32_t layer)
+{
+    unsigned char *members = (unsigned char *)&binder->load->model->layers[layer];
+    for (size_t i = 0; i < LAYER_TENSORS; i++) {
+        char prefix[NAME_BYTES / 2];
+        const struct bn_tensor *tensor;
+        snprintf(prefix, sizeof(prefix), "blk.%" PRIu32 ".%s", layer, layer_tensors[i].name);
+        enum bn_result result =
+            bind(binder, prefix, layer_tensors[i].kind, layer_tensors[i].rows, layer_tensors[i].cols, true, &tensor);
+        if (result != BN_OK)
+            return result;
+        memcpy(members + layer_tensors[i].member, &tensor, sizeof(tensor));
+    }
+    return BN_OK;
+}
+
+static enum bn_result bind_all(struct binder *binder)
+{
+    struct bn_model *model = binder->load->model;
+    enum bn_result result = bind(binder, "token_embd", EMBEDDING, VOCAB, EMBD, true, &model->token_embd);
+    for (uint32_t layer = 0; layer < model->info.n_layer && result == BN_OK; layer++)
+        result = bind_layer(binder, layer);
+    if (result == BN_OK)
+        result = bind(binder, "output_norm", NORM, ONE, EMBD, true, &model->output_norm);
+    if (result == BN_OK)
+        result = bind(binder, "output", EMBEDDING, VOCAB, EMBD, !binder->load->family->tied, &model->output);
+    if (result == BN_OK && !model->output)
+        model->output = model->token_embd;
+    return result;
+}
+
+// A tensor that nothing takes, a bias say, would change the result if it were obeyed.
+static enum bn_result check_unused(struct binder *binder)
+{
+    const struct bn_gguf *gguf = binder->load->gguf;
+    for (uint32_t i = 0; i < gguf->n_tensors; i++) {
+        if (!binder->used[i])
+            return fail_tensor(binder, BN_ERR_UNSUPPORTED, &gguf->tensors[i],
+                               "a tensor that models of this architecture and size do not have");
+    }
+    return BN_OK;
+}
+
+// What one decoded token streams: every layer, the head, and one row of the embedding.
+static uint64_t token_bytes(const struct bn_model *model)
+{
+    const struct bn_tensor *embd = model->token_embd;
+    uint64_t bytes = model->output->bytes + embd->bytes / embd->rows;
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        if (&model->tensors[i] != model->output && &model->tensors[i] != embd)
+            bytes += model->tensors[i].bytes;
+    }
+    return bytes;
+}
+
+static enum bn_result check_vocab_size(struct bn_load *load)
+{
+    char name[64];
+    uint32_t size = load->model->info.n_vocab;
+    snprintf(name, sizeof(name), "%s.vocab_size", load->family->name);
+    enum bn_result result = bn_gguf_get_u32(load->gguf, name, false, &size, load->err);
+    if (result == BN_OK && size != load->model->info.n_vocab) {
+        const struct bn_gguf_key *key = bn_gguf_find(load->gguf, name);
+        result =
+            bn_gguf_fail(load->gguf, BN_ERR_MODEL, &key->name, key->offset, load->err,
+                         "%" PRIu32 ", but the vocabulary has %" PRIu32 " tokens", size, load->model->info.n_vocab);
+    }
+    return result;
+}
+
+enum bn_result bn_load_tensors(struct bn_load *load)
+{
+    struct bn_model *model = load->model;
+    struct binder binder = {.load = load};
+    size_t most = 3 + LAYER_TENSORS * model->info.n_layer;
+    enum bn_result result = check_vocab_size(load);
+    if (result == BN_OK)
+        result = choose_order(&binder);
+    if (result != BN_OK)
+        return result;
+    model->tensors = bn_alloc_array(model->host, most, sizeof(*model->tensors));
+    model->names = bn_alloc_array(model->host, most, NAME_BYTES);
+    model->layers = bn_alloc_array(model->host, model->info.n_layer, sizeof(*model->layers));
+    binder.used = bn_alloc_array(model->host, load->gguf->n_tensors, sizeof(*binder.used));
+    if (!model->tensors || !model->names || !model->layers || !binder.used)
+        result = bn_fail_memory(load->err, most * (sizeof(*model->tensors) + NAME_BYTES), "the tensors of a model");
+    if (result == BN_OK)
+        result = bind_all(&binder);
+    if (result == BN_OK)
+        result = check_unused(&binder);
+    if (result == BN_OK)
+        model->info.token_bytes = token_bytes(model);
+    bn_free(model->host, binder.used);
+    return result;
+}

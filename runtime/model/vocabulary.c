@@ -1,0 +1,130 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "runtime/base/fail.h"
+#include "runtime/model/load.h"
+#include "runtime/text/tokenizer.h"
+
+#define MAX_VOCAB (1u << 24)
+
+static enum bn_result read_strings(struct bn_load *load, const char *name, bool required, struct bn_str **out,
+                                   size_t *count)
+{
+    const struct bn_gguf_key *key;
+    *out = NULL;
+    *count = 0;
+    enum bn_result result = bn_gguf_get_array(load->gguf, name, required, BN_GGUF_STRING, &key, load->err);
+    if (!key)
+        return result;
+    if (key->count > MAX_VOCAB)
+        return bn_gguf_fail(load->gguf, BN_ERR_MODEL, &key->name, key->offset, load->err,
+                            "%" PRIu64 " entries, expected at most %u", key->count, MAX_VOCAB);
+    struct bn_str *list = bn_alloc_array(load->model->host, key->count, sizeof(*list));
+    if (!list)
+        return bn_fail_memory(load->err, key->count * sizeof(*list), "the vocabulary");
+    const uint8_t *at = key->data;
+    for (uint64_t i = 0; i < key->count; i++)
+        list[i] = bn_gguf_next_str(&at);
+    *out = list;
+    *count = (size_t)key->count;
+    return BN_OK;
+}
+
+static enum bn_result read_types(struct bn_load *load, size_t n_tokens, int32_t **out)
+{
+    const struct bn_gguf_key *key;
+    *out = NULL;
+    enum bn_result result =
+        bn_gguf_get_array(load->gguf, "tokenizer.ggml.token_type", false, BN_GGUF_I32, &key, load->err);
+    if (!key)
+        return result;
+    if (key->count != n_tokens)
+        return bn_gguf_fail(load->gguf, BN_ERR_MODEL, &key->name, key->offset, load->err,
+                            "%" PRIu64 " types for %zu tokens", key->count, n_tokens);
+    *out = bn_alloc_array(load->model->host, n_tokens, sizeof(**out)); // a copy: in the file they may be unaligned
+    if (!*out)
+        return bn_fail_memory(load->err, n_tokens * sizeof(**out), "the vocabulary");
+    memcpy(*out, key->data, n_tokens * sizeof(**out));
+    return BN_OK;
+}
+
+static enum bn_result read_id(struct bn_load *load, const char *name, size_t n_tokens, int64_t *id)
+{
+    *id = -1;
+    const struct bn_gguf_key *key = bn_gguf_find(load->gguf, name);
+    if (!key)
+        return BN_OK;
+    enum bn_result result = bn_gguf_get_i64(load->gguf, name, true, id, load->err);
+    if (result == BN_OK && (*id < 0 || (uint64_t)*id >= n_tokens))
+        result = bn_gguf_fail(load->gguf, BN_ERR_MODEL, &key->name, key->offset, load->err,
+                              "the id %" PRId64 " is outside the vocabulary of %zu tokens", *id, n_tokens);
+    return result;
+}
+
+static enum bn_result read_ids(struct bn_load *load, struct bn_vocab *vocab)
+{
+    const struct {
+        const char *name;
+        int64_t *id;
+    } ids[] = {
+        {"tokenizer.ggml.bos_token_id", &vocab->bos},
+        {"tokenizer.ggml.eos_token_id", &vocab->eos},
+        {"tokenizer.ggml.eot_token_id", &vocab->eot},
+        {"tokenizer.ggml.padding_token_id", &vocab->pad},
+    };
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        enum bn_result result = read_id(load, ids[i].name, vocab->n_tokens, ids[i].id);
+        if (result != BN_OK)
+            return result;
+    }
+    vocab->add_bos = -1;
+    if (!bn_gguf_find(load->gguf, "tokenizer.ggml.add_bos_token"))
+        return BN_OK;
+    bool add_bos;
+    enum bn_result result = bn_gguf_get_bool(load->gguf, "tokenizer.ggml.add_bos_token", true, &add_bos, load->err);
+    if (result == BN_OK)
+        vocab->add_bos = add_bos;
+    return result;
+}
+
+static enum bn_result read_texts(struct bn_load *load, struct bn_vocab *vocab)
+{
+    enum bn_result result = bn_gguf_get_str(load->gguf, "tokenizer.ggml.model", true, &vocab->model, load->err);
+    if (result == BN_OK)
+        result = bn_gguf_get_str(load->gguf, "tokenizer.ggml.pre", false, &vocab->pre, load->err);
+    if (result == BN_OK)
+        result = bn_gguf_get_str(load->gguf, "tokenizer.chat_template", false, &vocab->chat_template, load->err);
+    if (result == BN_OK)
+        result = bn_gguf_get_str(load->gguf, "general.architecture", false, &vocab->architecture, load->err);
+    return result;
+}
+
+enum bn_result bn_load_vocabulary(struct bn_load *load)
+{
+    struct bn_vocab vocab = {.file = load->gguf->file};
+    struct bn_str *tokens = NULL, *merges = NULL;
+    int32_t *types = NULL;
+    enum bn_result result = read_texts(load, &vocab);
+    if (result == BN_OK)
+        result = read_strings(load, "tokenizer.ggml.tokens", true, &tokens, &vocab.n_tokens);
+    if (result == BN_OK && vocab.n_tokens == 0)
+        result = bn_fail_at(load->err, BN_ERR_MODEL, vocab.file, "tokenizer.ggml.tokens", UINT64_MAX,
+                            "the vocabulary is empty");
+    if (result == BN_OK)
+        result = read_types(load, vocab.n_tokens, &types);
+    if (result == BN_OK)
+        result = read_strings(load, "tokenizer.ggml.merges", false, &merges, &vocab.n_merges);
+    if (result == BN_OK)
+        result = read_ids(load, &vocab);
+    vocab.tokens = tokens;
+    vocab.merges = merges;
+    vocab.types = types;
+    if (result == BN_OK)
+        result = bn_tokenizer_create(load->model->host, &vocab, &load->model->tokenizer, load->err);
+    if (result == BN_OK)
+        load->model->info.n_vocab = (uint32_t)vocab.n_tokens;
+    bn_free(load->model->host, tokens);
+    bn_free(load->model->host, types);
+    bn_free(load->model->host, merges);
+    return result;
+}
