@@ -49,8 +49,9 @@ BN_API const char *bn_device_kind_name(enum bn_device_kind kind);
 BN_API BN_MUST_CHECK enum bn_result bn_device_list(struct bn_runtime *runtime, struct bn_device_info *list,
                                                    size_t capacity, size_t *count, struct bn_error *err);
 
-// How a caller waits for a device. SPIN never sleeps: lowest latency and no system call in a step, at the cost of
-// busy cores while a step runs. SLEEP spins for a short adaptive time, then sleeps.
+// How threads wait for each other and for a device. SLEEP spins for a short adaptive time, at most 0.1 ms, then sleeps. SPIN
+// goes to sleep only after a second without work: lowest latency and no system call in steps that follow each other, at the
+// cost of busy cores for that second.
 enum bn_wait_mode { BN_WAIT_SLEEP, BN_WAIT_SPIN };
 
 struct bn_device_options {

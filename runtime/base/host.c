@@ -4,13 +4,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define ALIGNMENT 64
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
 
+// Large blocks (weights, KV pool, activations) are aligned for huge pages, and the system is asked for them.
 static void *default_alloc(void *user, size_t bytes, size_t align)
 {
     void *memory = NULL;
-    return posix_memalign(&memory, align, bytes) == 0 ? memory : NULL;
+    bool huge = bytes >= 2 * HUGE_PAGE;
+    if (posix_memalign(&memory, huge ? HUGE_PAGE : align, bytes) != 0)
+        return NULL;
+    if (huge)
+        madvise(memory, bytes, MADV_HUGEPAGE); // a hint; without huge pages everything works as well
+    return memory;
 }
 
 static void default_free(void *user, void *memory)
