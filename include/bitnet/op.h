@@ -86,6 +86,7 @@ struct bn_op {
     enum bn_rope_order rope_order;
     uint32_t layer;
     uint32_t heads, kv_heads, head_dim, n_layers;
+    uint32_t positions; // most positions of a sequence
 };
 
 // The scale of a row of int8 activations: real value = q / scale. `sum` is the sum of the row's q, for kernels

@@ -1,0 +1,42 @@
+// Recorded commands of the CPU driver: ops unrolled into phases.
+#ifndef BN_DEVICES_CPU_COMMAND_H
+#define BN_DEVICES_CPU_COMMAND_H
+
+#include <bitnet/driver.h>
+
+#include "cpu/kernels.h"
+#include "devices/cpu/team.h"
+
+// A part of an op that needs no barrier inside.
+struct phase {
+    // Items begin .. end - 1 of the phase. Any split gives the same bits.
+    void (*run)(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
+    uint32_t (*items)(const struct phase *phase); // may depend on the slot
+    uint32_t chunk; // most items a worker takes at once; 0: an equal share
+    size_t scratch; // bytes a worker needs
+    const struct bn_op *op;
+    uint32_t op_index;
+    const struct bn_kernels *kernels;
+    struct bn_slot *slot;
+    float *temporary; // f32 memory of the command between the phases of an op
+};
+
+struct command {
+    struct bn_command base;
+    struct bn_op *ops;
+    struct phase *phases;
+    size_t n_phases;
+    float *temporary;
+    struct bn_slot *slot;
+};
+
+// The phases of one op, at most 2: appended to `phases`, the number returned. Fills in run, items, chunk, scratch.
+size_t phases_of(const struct bn_op *op, struct phase *phases);
+
+// f32 values that the op's phases hand over to each other.
+size_t temporary_of(const struct bn_op *op);
+
+// A NaN or infinity was met: recorded in the slot, the first op wins.
+void report_not_finite(const struct phase *phase);
+
+#endif

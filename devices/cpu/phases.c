@@ -1,0 +1,330 @@
+#include "devices/cpu/command.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "devices/common/host_buffer.h"
+
+// Weight rows that one item of a matmul covers: the unit that workers take, and the width of the int32 scratch.
+enum { TILE = 32, HEAD_TILE = 64 };
+
+#define HOST(span) bn_span_host(&phase->op->span)
+
+static uint32_t tiles(uint32_t rows, uint32_t tile)
+{
+    return (rows + tile - 1) / tile;
+}
+
+void report_not_finite(const struct phase *phase)
+{
+    uint32_t expected = BN_SLOT_OK;
+    if (__atomic_compare_exchange_n(&phase->slot->status, &expected, BN_SLOT_NOT_FINITE, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED))
+        phase->slot->status_op = phase->op_index;
+}
+
+static const void *slot_at(const struct phase *phase, uint32_t offset)
+{
+    return (const uint8_t *)phase->slot + offset;
+}
+
+static const struct bn_slot_row *slot_rows(const struct phase *phase)
+{
+    return slot_at(phase, phase->slot->row_at);
+}
+
+static uint32_t one_item(const struct phase *phase)
+{
+    return 1;
+}
+
+static uint32_t row_items(const struct phase *phase)
+{
+    return phase->slot->n_rows;
+}
+
+static uint32_t output_items(const struct phase *phase)
+{
+    return phase->slot->n_outputs;
+}
+
+static uint32_t copy_items(const struct phase *phase)
+{
+    return phase->slot->n_copies;
+}
+
+static uint32_t tile_items(const struct phase *phase)
+{
+    uint32_t n = 0;
+    for (int i = 0; i < 3; i++)
+        n += tiles(phase->op->w[i].rows, TILE);
+    return n;
+}
+
+static uint32_t gate_items(const struct phase *phase)
+{
+    return tiles(phase->op->w[0].rows, TILE);
+}
+
+static uint32_t head_items(const struct phase *phase)
+{
+    return phase->slot->n_outputs ? tiles(phase->op->w[0].rows, HEAD_TILE) : 0;
+}
+
+static uint32_t attention_items(const struct phase *phase)
+{
+    return phase->slot->n_rows * phase->op->kv_heads;
+}
+
+static void run_embed(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const struct bn_weight *w = &op->w[0];
+    const uint8_t *table = bn_span_host(&w->data);
+    uint64_t stride = w->data.size / w->rows;
+    float *out = HOST(out);
+    for (uint32_t r = begin; r < end; r++)
+        phase->kernels->widen(w->layout, table + slot_rows(phase)[r].token * stride, op->cols,
+                              out + (size_t)r * op->cols);
+}
+
+static void run_quantise(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const float *in = HOST(in), *norm = HOST(norm);
+    int8_t *out = HOST(out);
+    struct bn_row_scale *scales = HOST(out2);
+    for (uint32_t r = begin; r < end; r++) {
+        size_t at = (size_t)r * op->cols;
+        if (!phase->kernels->quantise(in + at, norm, op->cols, op->eps, out + at, &scales[r]))
+            report_not_finite(phase);
+    }
+}
+
+static void run_norm(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const float *in = HOST(in), *norm = HOST(norm);
+    float *out = HOST(out);
+    const uint32_t *outputs = slot_at(phase, phase->slot->output_at);
+    for (uint32_t o = begin; o < end; o++)
+        if (!phase->kernels->norm(in + (size_t)outputs[o] * op->cols, norm, op->cols, op->eps,
+                                  out + (size_t)o * op->cols))
+            report_not_finite(phase);
+}
+
+// The int32 products of `n` weight rows from `first` with all rows of the replay: acc [n_rows][TILE].
+static void multiply(const struct phase *phase, const struct bn_weight *w, uint32_t first, uint32_t n, int32_t *acc)
+{
+    const struct bn_op *op = phase->op;
+    const uint8_t *data = bn_span_host(&w->data);
+    phase->kernels->ternary(data + (size_t)first * (op->cols / 4), n, op->cols, HOST(in), op->cols, HOST(in2),
+                            phase->slot->n_rows, acc, TILE);
+}
+
+// One tile of out [n_rows][w->rows] = w * in (+ add).
+static void matmul_tile(const struct phase *phase, const struct bn_weight *w, uint32_t tile, const float *add,
+                        float *out, int32_t *acc)
+{
+    const struct bn_row_scale *scales = HOST(in2);
+    uint32_t first = tile * TILE;
+    uint32_t n = w->rows - first < TILE ? w->rows - first : TILE;
+    multiply(phase, w, first, n, acc);
+    for (uint32_t r = 0; r < phase->slot->n_rows; r++) {
+        size_t at = (size_t)r * w->rows + first;
+        phase->kernels->dequantise(acc + (size_t)r * TILE, n, w->scale / scales[r].scale, add ? add + at : NULL,
+                                   out + at);
+    }
+}
+
+static void run_matmul(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    for (uint32_t tile = begin; tile < end; tile++)
+        matmul_tile(phase, &phase->op->w[0], tile, HOST(in3), HOST(out), (int32_t *)worker->scratch);
+}
+
+// k and v of the replay's rows, before they go to the KV pool: f32 [rows][w->rows].
+static float *temporary_k(const struct phase *phase)
+{
+    return phase->temporary;
+}
+
+static float *temporary_v(const struct phase *phase)
+{
+    return phase->temporary + (size_t)phase->op->rows * phase->op->w[1].rows;
+}
+
+static void run_qkv(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    float *out[3] = {HOST(out), temporary_k(phase), temporary_v(phase)};
+    for (uint32_t item = begin; item < end; item++) {
+        uint32_t tile = item;
+        int i = 0;
+        while (tile >= tiles(phase->op->w[i].rows, TILE))
+            tile -= tiles(phase->op->w[i++].rows, TILE);
+        matmul_tile(phase, &phase->op->w[i], tile, NULL, out[i], (int32_t *)worker->scratch);
+    }
+}
+
+static uint8_t *page_of(const struct phase *phase, const struct bn_slot_row *row)
+{
+    const struct bn_op *op = phase->op;
+    const struct bn_slot_seq *seqs = slot_at(phase, phase->slot->seq_at);
+    const uint32_t *pages = slot_at(phase, phase->slot->page_at);
+    uint32_t page = pages[seqs[row->seq].first_page + row->position / BN_PAGE_POSITIONS];
+    return (uint8_t *)HOST(kv) + page * bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim);
+}
+
+static void run_rope_append(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const struct bn_kernels *kernels = phase->kernels;
+    size_t q_row = (size_t)op->heads * op->head_dim, kv_row = (size_t)op->kv_heads * op->head_dim;
+    float *q = HOST(out), *rope = HOST(rope);
+    for (uint32_t r = begin; r < end; r++) {
+        const struct bn_slot_row *row = &slot_rows(phase)[r];
+        const float *table = rope + (size_t)row->position * op->head_dim;
+        float *k = temporary_k(phase) + r * kv_row, *v = temporary_v(phase) + r * kv_row;
+        kernels->rope(q + r * q_row, op->heads, op->head_dim, table, op->rope_order);
+        kernels->rope(k, op->kv_heads, op->head_dim, table, op->rope_order);
+        uint8_t *page = page_of(phase, row);
+        for (uint32_t h = 0; h < op->kv_heads; h++) {
+            uint64_t to_k = bn_kv_row_offset(op->layer, 0, h, row->position, op->kv_heads, op->head_dim);
+            uint64_t to_v = bn_kv_row_offset(op->layer, 1, h, row->position, op->kv_heads, op->head_dim);
+            kernels->narrow_f16(k + (size_t)h * op->head_dim, op->head_dim, (uint16_t *)(page + to_k));
+            kernels->narrow_f16(v + (size_t)h * op->head_dim, op->head_dim, (uint16_t *)(page + to_v));
+        }
+    }
+}
+
+static void run_attention(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const struct bn_slot_seq *seqs = slot_at(phase, phase->slot->seq_at);
+    const uint32_t *pages = slot_at(phase, phase->slot->page_at);
+    uint32_t group = op->heads / op->kv_heads;
+    for (uint32_t item = begin; item < end; item++) {
+        uint32_t r = item / op->kv_heads, h = item % op->kv_heads;
+        const struct bn_slot_row *row = &slot_rows(phase)[r];
+        size_t at = ((size_t)r * op->heads + (size_t)h * group) * op->head_dim;
+        struct bn_attend args = {
+            .q = (const float *)HOST(in) + at,
+            .out = (float *)HOST(out) + at,
+            .scores = (float *)worker->scratch,
+            .pool = HOST(kv),
+            .pages = pages + seqs[row->seq].first_page,
+            .page_bytes = bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim),
+            .k_offset = bn_kv_row_offset(op->layer, 0, h, 0, op->kv_heads, op->head_dim),
+            .v_offset = bn_kv_row_offset(op->layer, 1, h, 0, op->kv_heads, op->head_dim),
+            .n_positions = row->position + 1,
+            .group = group,
+            .head_dim = op->head_dim,
+            .scale = 1.0f / sqrtf((float)op->head_dim),
+        };
+        phase->kernels->attend(&args);
+    }
+}
+
+static void run_gate_up(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const struct bn_weight *gate = &op->w[0], *up = &op->w[1];
+    const struct bn_row_scale *scales = HOST(in2);
+    uint32_t rows = phase->slot->n_rows;
+    int32_t *gate_acc = (int32_t *)worker->scratch, *up_acc = gate_acc + (size_t)op->rows * TILE;
+    float *out = HOST(out);
+    for (uint32_t tile = begin; tile < end; tile++) {
+        uint32_t first = tile * TILE, n = gate->rows - first < TILE ? gate->rows - first : TILE;
+        multiply(phase, gate, first, n, gate_acc);
+        multiply(phase, up, first, n, up_acc);
+        for (uint32_t r = 0; r < rows; r++)
+            phase->kernels->gate(gate_acc + (size_t)r * TILE, up_acc + (size_t)r * TILE, n,
+                                 gate->scale / scales[r].scale, up->scale / scales[r].scale, op->activation,
+                                 out + (size_t)r * gate->rows + first);
+    }
+}
+
+static void run_head(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const struct bn_weight *w = &op->w[0];
+    const uint8_t *data = bn_span_host(&w->data);
+    uint64_t stride = w->data.size / w->rows;
+    const float *in = HOST(in);
+    float *out = (float *)HOST(out) + (size_t)phase->slot->first_output * w->rows;
+    for (uint32_t tile = begin; tile < end; tile++) {
+        uint32_t first = tile * HEAD_TILE, n = w->rows - first < HEAD_TILE ? w->rows - first : HEAD_TILE;
+        for (uint32_t o = 0; o < phase->slot->n_outputs; o++)
+            phase->kernels->dot(w->layout, data + first * stride, n, op->cols, in + (size_t)o * op->cols,
+                                out + (size_t)o * w->rows + first);
+    }
+}
+
+static void run_kv_copy(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const struct bn_slot_copy *copies = slot_at(phase, phase->slot->copy_at);
+    uint64_t bytes = bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim);
+    uint8_t *pool = HOST(kv);
+    for (uint32_t i = begin; i < end; i++)
+        memcpy(pool + copies[i].to * bytes, pool + copies[i].from * bytes, bytes);
+}
+
+static void run_copy(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    memcpy(HOST(out), HOST(in), phase->op->in.size);
+}
+
+// How each op runs: one or two phases.
+static const struct {
+    struct {
+        void (*run)(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
+        uint32_t (*items)(const struct phase *phase);
+        uint32_t chunk;
+    } phase[2];
+} table[BN_OP_COUNT] = {
+    [BN_OP_EMBED] = {{{run_embed, row_items, 1}}},
+    [BN_OP_QUANTISE] = {{{run_quantise, row_items, 1}}},
+    [BN_OP_MATMUL] = {{{run_matmul, tile_items, 0}}},
+    [BN_OP_QKV] = {{{run_qkv, tile_items, 0}, {run_rope_append, row_items, 1}}},
+    [BN_OP_ATTENTION] = {{{run_attention, attention_items, 1}}},
+    [BN_OP_GATE_UP] = {{{run_gate_up, gate_items, 0}}},
+    [BN_OP_NORM] = {{{run_norm, output_items, 1}}},
+    [BN_OP_HEAD] = {{{run_head, head_items, 0}}},
+    [BN_OP_KV_COPY] = {{{run_kv_copy, copy_items, 1}}},
+    [BN_OP_COPY] = {{{run_copy, one_item, 1}}},
+};
+
+static size_t scratch_of(const struct bn_op *op)
+{
+    size_t acc = (size_t)op->rows * TILE * sizeof(int32_t);
+    switch (op->kind) {
+    case BN_OP_MATMUL:
+    case BN_OP_QKV:
+        return acc;
+    case BN_OP_GATE_UP:
+        return 2 * acc;
+    case BN_OP_ATTENTION:
+        return (size_t)(op->heads / op->kv_heads) * ((op->positions + 63) / 64 * 64) * sizeof(float);
+    default:
+        return 0;
+    }
+}
+
+size_t temporary_of(const struct bn_op *op)
+{
+    return op->kind == BN_OP_QKV ? (size_t)op->rows * (op->w[1].rows + op->w[2].rows) : 0;
+}
+
+size_t phases_of(const struct bn_op *op, struct phase *phases)
+{
+    size_t n = 0;
+    for (; n < 2 && table[op->kind].phase[n].run; n++) {
+        phases[n].run = table[op->kind].phase[n].run;
+        phases[n].items = table[op->kind].phase[n].items;
+        phases[n].chunk = table[op->kind].phase[n].chunk;
+        phases[n].scratch = scratch_of(op);
+        phases[n].op = op;
+    }
+    return n;
+}
