@@ -1,0 +1,192 @@
+#include "runtime/graph/place.h"
+
+#include <string.h>
+
+#include "runtime/base/fail.h"
+#include "runtime/layout/layout.h"
+
+enum { ALIGNMENT = 256 };
+
+// One tensor's place: where it comes from, in which layout it is wanted, and who wants to know.
+struct wish {
+    const struct bn_tensor *tensor;
+    enum bn_layout layout;
+    uint64_t bytes;
+    bool in_place;
+    uint64_t offset; // in the buffer of copies, if not in place
+};
+
+struct placer {
+    struct bn_placement *placement;
+    const struct bn_model *model;
+    struct bn_device *device;
+    uint64_t copied; // bytes of the buffer of copies so far
+    bool writing; // second pass: the buffers exist
+    struct bn_error *err;
+};
+
+// Decides where the tensor goes; the same answer in both passes.
+static enum bn_result plan_wish(struct placer *placer, struct wish *wish, enum bn_op_kind kind)
+{
+    const struct bn_tensor *tensor = wish->tensor;
+    wish->layout = tensor->layout;
+    if (kind != BN_OP_COUNT) {
+        enum bn_result result =
+            bn_device_preferred_layout(placer->device, kind, tensor->layout, &wish->layout, placer->err);
+        if (result != BN_OK)
+            return result;
+    }
+    wish->bytes = bn_layout_bytes(wish->layout, tensor->rows, tensor->cols);
+    if (wish->bytes == 0)
+        return bn_fail_at(placer->err, BN_ERR_UNSUPPORTED, placer->model->map.name, tensor->name, tensor->offset,
+                          "shape %u x %u does not fit layout %s", tensor->rows, tensor->cols,
+                          bn_layout_get(wish->layout)->name);
+    wish->in_place = placer->placement->imported && wish->layout == tensor->layout;
+    if (!wish->in_place) {
+        wish->offset = placer->copied;
+        placer->copied += (wish->bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    }
+    return BN_OK;
+}
+
+static enum bn_result copy_tensor(struct placer *placer, const struct wish *wish)
+{
+    const struct bn_tensor *tensor = wish->tensor;
+    struct bn_buffer *buffer = placer->placement->copied;
+    uint8_t *target = (uint8_t *)buffer->host + wish->offset;
+    if (wish->layout == tensor->layout) {
+        memcpy(target, tensor->data, wish->bytes);
+        return BN_OK;
+    }
+    struct bn_error inner;
+    memset(&inner, 0, sizeof(inner));
+    enum bn_result result = bn_repack(placer->placement->host, tensor->layout, tensor->data, wish->layout, target,
+                                      tensor->rows, tensor->cols, &inner);
+    if (result != BN_OK)
+        return bn_fail_at(placer->err, result, placer->model->map.name, tensor->name, tensor->offset, "%s",
+                          inner.message);
+    return BN_OK;
+}
+
+static enum bn_result place(struct placer *placer, const struct bn_tensor *tensor, enum bn_op_kind kind,
+                            struct bn_span *span, struct bn_weight *weight)
+{
+    if (!tensor)
+        return BN_OK;
+    struct wish wish = {.tensor = tensor};
+    enum bn_result result = plan_wish(placer, &wish, kind);
+    if (result != BN_OK || !placer->writing)
+        return result;
+    if (wish.in_place) {
+        *span = (struct bn_span){placer->placement->imported, (uint64_t)(tensor->data - placer->model->map.data),
+                                 wish.bytes};
+        placer->placement->imported_bytes += wish.bytes;
+    } else {
+        *span = (struct bn_span){placer->placement->copied, wish.offset, wish.bytes};
+        placer->placement->copied_bytes += wish.bytes;
+        result = copy_tensor(placer, &wish);
+    }
+    if (weight) {
+        weight->layout = wish.layout;
+        weight->rows = tensor->rows;
+        weight->cols = tensor->cols;
+        weight->scale = tensor->scale;
+    }
+    return result;
+}
+
+static enum bn_result place_weight(struct placer *placer, const struct bn_tensor *tensor, enum bn_op_kind kind,
+                                   struct bn_weight *weight)
+{
+    return place(placer, tensor, kind, &weight->data, weight);
+}
+
+static enum bn_result place_layer(struct placer *placer, const struct bn_layer *from, struct bn_placed_layer *to)
+{
+    const struct {
+        const struct bn_tensor *tensor;
+        enum bn_op_kind kind;
+        struct bn_weight *weight;
+    } weights[] = {
+        {from->attn_q, BN_OP_QKV, &to->q},          {from->attn_k, BN_OP_QKV, &to->k},
+        {from->attn_v, BN_OP_QKV, &to->v},          {from->attn_output, BN_OP_MATMUL, &to->o},
+        {from->ffn_gate, BN_OP_GATE_UP, &to->gate}, {from->ffn_up, BN_OP_GATE_UP, &to->up},
+        {from->ffn_down, BN_OP_MATMUL, &to->down},
+    };
+    const struct {
+        const struct bn_tensor *tensor;
+        struct bn_span *span;
+    } norms[] = {
+        {from->attn_norm, &to->attn_norm},
+        {from->attn_sub_norm, &to->attn_sub_norm},
+        {from->ffn_norm, &to->ffn_norm},
+        {from->ffn_sub_norm, &to->ffn_sub_norm},
+    };
+    enum bn_result result = BN_OK;
+    for (size_t i = 0; i < sizeof(weights) / sizeof(weights[0]) && result == BN_OK; i++)
+        result = place_weight(placer, weights[i].tensor, weights[i].kind, weights[i].weight);
+    for (size_t i = 0; i < sizeof(norms) / sizeof(norms[0]) && result == BN_OK; i++)
+        result = place(placer, norms[i].tensor, BN_OP_COUNT, norms[i].span, NULL);
+    return result;
+}
+
+static enum bn_result place_all(struct placer *placer)
+{
+    struct bn_placement *placement = placer->placement;
+    const struct bn_model *model = placer->model;
+    placer->copied = 0;
+    enum bn_result result = place_weight(placer, model->token_embd, BN_OP_EMBED, &placement->embed);
+    if (result == BN_OK && model->output == model->token_embd && placer->writing)
+        placement->head = placement->embed;
+    else if (result == BN_OK && model->output != model->token_embd)
+        result = place_weight(placer, model->output, BN_OP_HEAD, &placement->head);
+    if (result == BN_OK)
+        result = place(placer, model->output_norm, BN_OP_COUNT, &placement->output_norm, NULL);
+    for (uint32_t i = 0; i < model->info.n_layer && result == BN_OK; i++)
+        result = place_layer(placer, &model->layers[i], &placement->layers[i]);
+    return result;
+}
+
+enum bn_result bn_placement_init(struct bn_placement *placement, const struct bn_model *model, struct bn_device *device,
+                                 struct bn_error *err)
+{
+    memset(placement, 0, sizeof(*placement));
+    placement->host = device->host;
+    placement->layers = bn_alloc_array(device->host, model->info.n_layer, sizeof(*placement->layers));
+    if (!placement->layers)
+        return bn_fail_memory(err, model->info.n_layer * sizeof(*placement->layers), "the layers' weights");
+    union {
+        const uint8_t *in;
+        void *out;
+    } file = {model->map.data}; // import takes what a device might write to; weights are only read
+    enum bn_result result = bn_buffer_import(device, file.out, model->map.size, &placement->imported, err);
+    if (result != BN_OK && result != BN_ERR_UNSUPPORTED)
+        goto fail;
+
+    struct placer placer = {.placement = placement, .model = model, .device = device, .err = err};
+    result = place_all(&placer); // first pass: how much must be copied
+    if (result == BN_OK && placer.copied > 0) {
+        result = bn_buffer_create(device, placer.copied, &placement->copied, err);
+        if (result == BN_OK && !placement->copied->host)
+            result = bn_fail_at(err, BN_ERR_UNSUPPORTED, device->info.id, NULL, UINT64_MAX,
+                                "the device's memory cannot be written by the host");
+    }
+    placer.writing = true;
+    if (result == BN_OK)
+        result = place_all(&placer);
+    if (result == BN_OK)
+        return BN_OK;
+fail:
+    bn_placement_finish(placement);
+    return result;
+}
+
+void bn_placement_finish(struct bn_placement *placement)
+{
+    if (!placement->host)
+        return;
+    bn_buffer_destroy(placement->imported);
+    bn_buffer_destroy(placement->copied);
+    bn_free(placement->host, placement->layers);
+    memset(placement, 0, sizeof(*placement));
+}

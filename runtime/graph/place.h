@@ -1,0 +1,30 @@
+// Weights on a device: each tensor of a model in the layout that the device wants, in place where possible.
+#ifndef BN_GRAPH_PLACE_H
+#define BN_GRAPH_PLACE_H
+
+#include "runtime/device/device.h"
+#include "runtime/model/model_impl.h"
+
+// The layer's weights as op operands. Absent norms have no buffer.
+struct bn_placed_layer {
+    struct bn_weight q, k, v, o, gate, up, down;
+    struct bn_span attn_norm, attn_sub_norm, ffn_norm, ffn_sub_norm;
+};
+
+struct bn_placement {
+    const struct bn_host *host;
+    struct bn_buffer *imported; // the whole file, or NULL
+    struct bn_buffer *copied; // what was copied or repacked, or NULL
+    struct bn_weight embed, head;
+    struct bn_span output_norm;
+    struct bn_placed_layer *layers;
+    uint64_t imported_bytes, copied_bytes;
+};
+
+// Errors: BN_ERR_UNSUPPORTED (a layout the device cannot run), BN_ERR_NO_MEMORY, BN_ERR_DEVICE_MEMORY, BN_ERR_MODEL
+// (damage that only repacking sees).
+enum bn_result bn_placement_init(struct bn_placement *placement, const struct bn_model *model, struct bn_device *device,
+                                 struct bn_error *err);
+void bn_placement_finish(struct bn_placement *placement);
+
+#endif

@@ -1,0 +1,33 @@
+// The plan: a model as a list of ops over an engine's buffers.
+#ifndef BN_GRAPH_PLAN_H
+#define BN_GRAPH_PLAN_H
+
+#include "runtime/graph/place.h"
+
+// Activations of one replay, in one device buffer, shared by all commands of an engine.
+struct bn_activations {
+    struct bn_span x; // f32 [rows][n_embd]: residual stream
+    struct bn_span q; // f32 [rows][heads * head_dim]
+    struct bn_span attended; // f32 [rows][heads * head_dim]
+    struct bn_span hidden; // f32 [rows][n_ff]
+    struct bn_span quantised; // int8 [rows][widest input of a ternary matrix]
+    struct bn_span scales; // bn_row_scale [rows]
+    struct bn_span final; // f32 [outputs][n_embd]
+    struct bn_span logits; // f32 [outputs][n_vocab]
+};
+
+struct bn_plan_config {
+    const struct bn_model *model;
+    const struct bn_placement *placement;
+    struct bn_activations activations;
+    struct bn_span kv, rope;
+    uint32_t positions; // most of a sequence
+};
+
+// Number of ops of the model's plan.
+size_t bn_plan_size(const struct bn_model *model);
+
+// Writes bn_plan_size ops for replays of at most `rows` rows, `outputs` of which go through the head.
+void bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_t outputs, struct bn_op *ops);
+
+#endif
