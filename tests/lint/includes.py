@@ -30,9 +30,9 @@ RULES = {
     "npu/": [PUBLIC, BASE, LAYOUT, "npu/common/"],
     "convert/": [PUBLIC, BASE, LAYOUT, "runtime/model/", "runtime/text/"],
     "tools/": [PUBLIC],
-    "tools/bitnet_convert": [PUBLIC, "tools/", "convert/"],
-    "tools/bitnet_shader": [PUBLIC, "tools/", "cpu/"],
-    "tools/bitnet_bench": [PUBLIC, "tools/", "cpu/"],
+    "tools/convert/": [PUBLIC, "tools/", "convert/"],
+    "tools/shader/": [PUBLIC, "tools/", "cpu/"],
+    "tools/bench/": [PUBLIC, "tools/", "cpu/"],
     "examples/": [PUBLIC],
     "tests/": [""],
 }
@@ -169,9 +169,9 @@ SELF_TEST = {
     "devices/common/ring.h": "#include <pthread.h> // good\n#include \"devices/cpu/cpu.h\"\n",
     "devices/cpu/cpu.h": "#include \"cpu/kernels.h\" // good\n#include \"devices/null/null.h\"\n",
     "devices/null/null.h": "#include <bitnet/driver.h> // good\n#include \"cpu/kernels.h\"\n",
-    "tools/bitnet_run.c": "#include <jansson.h> // good\n#include \"runtime/base/host.h\"\n#include <bitnet/driver.h>\n"
+    "tools/run/run.c": "#include <jansson.h> // good\n#include \"runtime/base/host.h\"\n#include <bitnet/driver.h>\n"
                           "#include \"convert/convert.h\"\n",
-    "tools/bitnet_convert.c": "#include \"convert/convert.h\" // good\n#include \"cpu/kernels.h\"\n",
+    "tools/convert/convert.c": "#include \"convert/convert.h\" // good\n#include \"cpu/kernels.h\"\n",
     "convert/convert.h": "#include \"runtime/model/model.h\" // good\n#include HEADER\n",
     "tests/unit/t.c": "#include <check.h> // good\n#include \"cpu/kernels.h\" // good\n",
     "strange/s.c": "#include <bitnet/base.h>\n",
