@@ -48,9 +48,10 @@ enum bn_result bn_fault_parse(struct bn_fault_plan *plan, const char *driver, co
     if (!text || strncmp(text, driver, n) != 0 || text[n] != ':')
         return BN_OK;
     char copy[512];
-    if (strlen(text + n + 1) >= sizeof(copy))
+    size_t bytes = strlen(text + n + 1) + 1;
+    if (bytes > sizeof(copy))
         return bn_fail(err, BN_ERR_ARGUMENT, "the fault plan is longer than %zu characters", sizeof(copy) - 1);
-    strcpy(copy, text + n + 1);
+    memcpy(copy, text + n + 1, bytes);
     for (char *save = NULL, *entry = strtok_r(copy, ";", &save); entry; entry = strtok_r(NULL, ";", &save))
         if (!parse_entry(plan, entry))
             return bn_fail_at(err, BN_ERR_ARGUMENT, NULL, entry, UINT64_MAX,
