@@ -1,0 +1,224 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "runtime/base/dmath.h"
+#include "runtime/base/fail.h"
+#include "runtime/base/runtime.h"
+#include "runtime/engine/engine_impl.h"
+
+enum { DEFAULT_BATCH = 512, MAX_POSITIONS = 1 << 24, MAX_SESSIONS = 1 << 16, MAX_BATCH = 1 << 16 };
+
+static enum bn_result fill_in_config(struct bn_engine_config *config, const struct bn_model_info *info,
+                                     struct bn_error *err)
+{
+    if (config->n_ctx == 0)
+        config->n_ctx = info->n_ctx_train;
+    if (config->n_sessions == 0)
+        config->n_sessions = 1;
+    if (config->n_batch == 0)
+        config->n_batch = DEFAULT_BATCH;
+    if (config->n_batch > config->n_ctx && config->n_sessions == 1)
+        config->n_batch = config->n_ctx;
+    if (config->n_outputs == 0)
+        config->n_outputs = config->n_sessions;
+    if (config->n_sessions > MAX_SESSIONS || config->n_batch > MAX_BATCH)
+        return bn_fail(err, BN_ERR_ARGUMENT, "at most %d sessions and %d rows in a batch", MAX_SESSIONS, MAX_BATCH);
+    if (config->n_positions == 0) {
+        uint64_t pages = ((uint64_t)config->n_ctx + BN_PAGE_POSITIONS - 1) / BN_PAGE_POSITIONS;
+        uint64_t positions = pages * BN_PAGE_POSITIONS * config->n_sessions;
+        config->n_positions = positions < UINT32_MAX ? (uint32_t)positions : UINT32_MAX;
+    }
+    if (config->n_ctx > MAX_POSITIONS || config->n_positions > MAX_POSITIONS)
+        return bn_fail(err, BN_ERR_ARGUMENT, "a context or KV pool of more than %d positions", MAX_POSITIONS);
+    return BN_OK;
+}
+
+static uint32_t widest_input(const struct bn_model *model)
+{
+    uint32_t heads = model->info.n_head * model->info.head_dim, widest = model->info.n_embd;
+    widest = heads > widest ? heads : widest;
+    return model->info.n_ff > widest ? model->info.n_ff : widest;
+}
+
+// Lays the activations out in one buffer. Called twice: without a buffer to learn the size, then with it.
+static uint64_t lay_out_activations(struct bn_engine *engine)
+{
+    const struct bn_model_info *info = &engine->model->info;
+    struct bn_activations *a = &engine->activations;
+    uint64_t rows = engine->config.n_batch, f32 = sizeof(float), at = 0;
+    uint64_t outputs = engine->sched.limits.outputs;
+    const struct {
+        struct bn_span *span;
+        uint64_t bytes;
+    } parts[] = {
+        {&a->x, rows * info->n_embd * f32},
+        {&a->q, rows * info->n_head * info->head_dim * f32},
+        {&a->attended, rows * info->n_head * info->head_dim * f32},
+        {&a->hidden, rows * info->n_ff * f32},
+        {&a->quantised, rows * widest_input(engine->model)},
+        {&a->scales, rows * sizeof(struct bn_row_scale)},
+        {&a->final, outputs * info->n_embd * f32},
+        {&a->logits, (uint64_t)engine->config.n_outputs * info->n_vocab * f32},
+    };
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        *parts[i].span = (struct bn_span){engine->work, at, parts[i].bytes};
+        at += (parts[i].bytes + 255) / 256 * 256;
+    }
+    return at;
+}
+
+// Cosine and sine of position * theta^(-2 i / d), computed in double (docs/numerics.md).
+static void fill_rope(float *table, const struct bn_model *model, uint32_t positions)
+{
+    uint32_t half = model->info.head_dim / 2;
+    for (uint32_t i = 0; i < half; i++) {
+        double frequency = bn_dpow((double)model->info.rope_theta, -2.0 * i / model->info.head_dim);
+        for (uint32_t p = 0; p < positions; p++) {
+            double sine, cosine;
+            bn_dsincos(p * frequency, &sine, &cosine);
+            table[((size_t)p * half + i) * 2] = (float)cosine;
+            table[((size_t)p * half + i) * 2 + 1] = (float)sine;
+        }
+    }
+}
+
+static enum bn_result create_buffers(struct bn_engine *engine, struct bn_error *err)
+{
+    const struct bn_model_info *info = &engine->model->info;
+    uint64_t page = bn_kv_page_bytes(info->n_layer, info->n_head_kv, info->head_dim);
+    enum bn_result result = bn_buffer_create(engine->device, page * engine->pages.n, &engine->kv, err);
+    if (result == BN_OK)
+        result = bn_buffer_create(engine->device, lay_out_activations(engine), &engine->work, err);
+    if (result == BN_OK)
+        result = bn_buffer_create(engine->device, (uint64_t)engine->config.n_ctx * info->head_dim * sizeof(float),
+                                  &engine->rope, err);
+    if (result != BN_OK)
+        return result;
+    if (!engine->rope->host || !engine->work->host)
+        return bn_fail_at(err, BN_ERR_UNSUPPORTED, engine->device->info.id, NULL, UINT64_MAX,
+                          "the device's memory cannot be reached by the host");
+    lay_out_activations(engine);
+    fill_rope(engine->rope->host, engine->model, engine->config.n_ctx);
+    return BN_OK;
+}
+
+static enum bn_result create_sched(struct bn_engine *engine, const struct bn_slot_limits *limits, struct bn_error *err)
+{
+    struct bn_plan_config plan = {
+        .model = engine->model,
+        .placement = &engine->placement,
+        .activations = engine->activations,
+        .kv = {engine->kv, 0, engine->kv->size},
+        .rope = {engine->rope, 0, engine->rope->size},
+        .positions = engine->config.n_ctx,
+    };
+    return bn_sched_init(&engine->sched, engine->device, &plan, limits, err);
+}
+
+static enum bn_result build(struct bn_engine *engine, struct bn_error *err)
+{
+    struct bn_engine_config *config = &engine->config;
+    enum bn_result result = fill_in_config(config, &engine->model->info, err);
+    if (result != BN_OK)
+        return result;
+    engine->pages_per_session = (config->n_ctx + BN_PAGE_POSITIONS - 1) / BN_PAGE_POSITIONS;
+    uint32_t n_vocab = engine->model->info.n_vocab;
+    struct bn_slot_limits limits = {
+        .rows = config->n_batch,
+        .seqs = config->n_sessions,
+        .pages = engine->pages_per_session * config->n_sessions,
+        .outputs = config->n_outputs < config->n_batch ? config->n_outputs : config->n_batch,
+        .copies = config->n_sessions,
+    };
+    engine->sched.limits = limits;
+    uint32_t pages = (config->n_positions + BN_PAGE_POSITIONS - 1) / BN_PAGE_POSITIONS;
+    result = bn_pages_init(&engine->pages, engine->host, pages, err);
+    engine->copies = bn_alloc_array(engine->host, config->n_sessions, sizeof(*engine->copies));
+    engine->adjusted = bn_alloc_array(engine->host, n_vocab, sizeof(*engine->adjusted));
+    engine->candidates = bn_alloc_array(engine->host, n_vocab, sizeof(*engine->candidates));
+    if (result == BN_OK && (!engine->copies || !engine->adjusted || !engine->candidates))
+        result = bn_fail_memory(err, n_vocab * sizeof(*engine->candidates), "the sampler");
+    if (result == BN_OK)
+        result = bn_placement_init(&engine->placement, engine->model, engine->device, err);
+    if (result == BN_OK)
+        result = create_buffers(engine, err);
+    if (result == BN_OK)
+        result = create_sched(engine, &limits, err);
+    return result;
+}
+
+enum bn_result bn_engine_create(struct bn_runtime *runtime, struct bn_model *model, struct bn_device *device,
+                                const struct bn_engine_config *config, struct bn_engine **out, struct bn_error *err)
+{
+    if (!runtime || !model || !device || !out)
+        return bn_fail(err, BN_ERR_ARGUMENT, "runtime, model, device or out is NULL");
+    *out = NULL;
+    if (config && config->size != sizeof(*config))
+        return bn_fail(err, BN_ERR_ARGUMENT, "size of the configuration is not set; use BN_INIT");
+    if (!model->layers)
+        return bn_fail_at(err, BN_ERR_UNSUPPORTED, model->map.name, NULL, UINT64_MAX,
+                          "the model was opened for its vocabulary only");
+    struct bn_engine *engine = bn_alloc(&runtime->host, sizeof(*engine));
+    if (!engine)
+        return bn_fail_memory(err, sizeof(*engine), "an engine");
+    engine->host = &runtime->host;
+    engine->model = model;
+    engine->device = device;
+    BN_INIT(engine->config);
+    if (config)
+        engine->config = *config;
+    enum bn_result result = build(engine, err);
+    if (result != BN_OK) {
+        bn_engine_destroy(engine);
+        return result;
+    }
+    *out = engine;
+    return BN_OK;
+}
+
+void bn_engine_destroy(struct bn_engine *engine)
+{
+    if (!engine)
+        return;
+    bn_sched_finish(&engine->sched);
+    bn_buffer_destroy(engine->kv);
+    bn_buffer_destroy(engine->work);
+    bn_buffer_destroy(engine->rope);
+    bn_placement_finish(&engine->placement);
+    bn_pages_finish(&engine->pages, engine->host);
+    bn_free(engine->host, engine->copies);
+    bn_free(engine->host, engine->adjusted);
+    bn_free(engine->host, engine->candidates);
+    bn_free(engine->host, engine);
+}
+
+const struct bn_engine_config *bn_engine_get_config(const struct bn_engine *engine)
+{
+    return &engine->config;
+}
+
+struct bn_model *bn_engine_get_model(const struct bn_engine *engine)
+{
+    return engine->model;
+}
+
+void bn_engine_get_stats(const struct bn_engine *engine, struct bn_engine_stats *stats)
+{
+    struct bn_device_status device;
+    bn_device_get_status(engine->device, &device);
+    *stats = (struct bn_engine_stats){
+        .size = sizeof(*stats),
+        .steps = atomic_load(&engine->sched.steps),
+        .rows = atomic_load(&engine->rows),
+        .outputs = atomic_load(&engine->outputs),
+        .records = engine->sched.records,
+        .sleeps = device.sleeps + engine->sched.sleeps,
+        .wakes = device.wakes,
+        .weight_bytes_imported = engine->placement.imported_bytes,
+        .weight_bytes_copied = engine->placement.copied_bytes,
+        .kv_bytes = engine->kv->size,
+        .work_bytes = engine->work->size + engine->rope->size,
+        .pages_total = engine->pages.n,
+        .pages_used = engine->pages.n - engine->pages.n_free,
+    };
+}

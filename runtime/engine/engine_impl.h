@@ -1,0 +1,78 @@
+// Engines and sessions from inside.
+#ifndef BN_ENGINE_ENGINE_IMPL_H
+#define BN_ENGINE_ENGINE_IMPL_H
+
+#include <bitnet/diag.h>
+
+#include <stdatomic.h>
+
+#include "runtime/sched/sched.h"
+
+// The pages of a KV pool. A page is free (0 references) or held by one or several sessions.
+struct bn_pages {
+    uint32_t *references; // [n]
+    uint32_t *free; // stack of free pages
+    uint32_t n, n_free;
+};
+
+struct candidate {
+    float logit;
+    int32_t id;
+};
+
+struct bn_engine {
+    const struct bn_host *host;
+    struct bn_model *model;
+    struct bn_device *device;
+    struct bn_engine_config config;
+    uint32_t pages_per_session;
+
+    struct bn_placement placement;
+    struct bn_buffer *kv, *work, *rope;
+    struct bn_activations activations;
+    struct bn_sched sched;
+    struct bn_pages pages;
+    uint32_t n_sessions;
+
+    struct bn_slot_copy *copies; // [n_sessions], of the step under way
+    float *adjusted; // [n_vocab], logits after penalties
+    struct candidate *candidates; // [n_vocab]
+
+    // Cancelling, see cancel.c: step number << 32 | sessions of that step not cancelled yet.
+    _Atomic uint64_t live;
+    uint32_t stop; // step number to be stopped; accessed with __atomic builtins, the device reads it
+    uint32_t step;
+    _Atomic uint64_t rows, outputs;
+};
+
+struct bn_session {
+    struct bn_engine *engine;
+    struct bn_sampling sampling;
+    int32_t *tokens; // [n_ctx]
+    uint32_t *pages; // [pages_per_session]
+    uint32_t n_pages;
+    size_t length;
+    _Atomic uint64_t state; // cancel.c
+    bool in_step;
+};
+
+// pages.c. Room for positions length .. length + n - 1 of the session: pages are taken, and a shared last page is
+// replaced. *copy is set to the pages to copy (from == to: none). Takes nothing on failure.
+bool bn_session_reserve(struct bn_session *session, size_t n, struct bn_slot_copy *copy);
+// Before the session's length changes: the copy was made, or was not and the shared page comes back.
+void bn_session_settle_copy(struct bn_session *session, const struct bn_slot_copy *copy, bool copied);
+// Gives back pages beyond `length` positions.
+void bn_session_release(struct bn_session *session, size_t length);
+enum bn_result bn_pages_init(struct bn_pages *pages, const struct bn_host *host, uint32_t n, struct bn_error *err);
+void bn_pages_finish(struct bn_pages *pages, const struct bn_host *host);
+
+// cancel.c. Around a step: begin counts the sessions that are not cancelled.
+void bn_cancel_begin(struct bn_engine *engine, struct bn_step_item *items, size_t n_items);
+void bn_cancel_end(struct bn_engine *engine, struct bn_step_item *items, size_t n_items);
+bool bn_session_is_cancelled(const struct bn_session *session);
+
+// sample.c. The same as bn_session_sample; `no_end`: end tokens are never chosen.
+enum bn_result bn_sample(struct bn_session *session, const float *logits, bool no_end, int32_t *token,
+                         struct bn_error *err);
+
+#endif

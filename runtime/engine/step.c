@@ -1,0 +1,247 @@
+// One step: the sessions' tokens as one run of rows, cut into chunks, at most one chunk running while the next is filled.
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/base/fail.h"
+#include "runtime/device/op_check.h"
+#include "runtime/engine/engine_impl.h"
+
+struct step {
+    struct bn_engine *engine;
+    struct bn_step_item *items;
+    size_t n_items;
+    struct bn_error *err;
+    size_t n_rows; // of all items that take part
+    size_t filled; // rows put into slots
+    size_t committed; // rows the device has finished
+    size_t n_outputs; // put into slots
+    size_t item, token; // the next row: its item, and its token there
+    struct {
+        uint64_t value;
+        size_t rows;
+    } in_flight[BN_SLOTS];
+    size_t n_in_flight;
+};
+
+static enum bn_result check_item(struct bn_engine *engine, const struct bn_step_item *item, struct bn_error *err)
+{
+    const struct bn_session *session = item->session;
+    uint32_t n_vocab = engine->model->info.n_vocab;
+    if (!item->tokens || item->n_tokens == 0 || item->n_logits > item->n_tokens)
+        return bn_fail(err, BN_ERR_ARGUMENT, "%zu tokens and %zu rows of logits asked for", item->n_tokens,
+                       item->n_logits);
+    for (size_t i = 0; i < item->n_tokens; i++)
+        if (item->tokens[i] < 0 || (uint32_t)item->tokens[i] >= n_vocab)
+            return bn_fail(err, BN_ERR_ARGUMENT, "token %" PRId32 " is outside the vocabulary of %" PRIu32,
+                           item->tokens[i], n_vocab);
+    if (item->n_tokens > engine->config.n_ctx - session->length)
+        return bn_fail(err, BN_ERR_CONTEXT_FULL, "%zu positions and %zu new tokens exceed the context of %" PRIu32,
+                       session->length, item->n_tokens, engine->config.n_ctx);
+    if (bn_session_is_cancelled(session))
+        return bn_fail(err, BN_ERR_CANCELLED, "the session was cancelled");
+    return BN_OK;
+}
+
+// What is wrong with the call as a whole.
+static enum bn_result check_call(struct bn_engine *engine, const struct bn_step_item *items, size_t n_items,
+                                 struct bn_error *err)
+{
+    if (!engine || (!items && n_items) || n_items > engine->config.n_sessions)
+        return bn_fail(err, BN_ERR_ARGUMENT, "engine or items is NULL, or more items than sessions");
+    enum bn_result result = BN_OK;
+    size_t outputs = 0, seen = 0;
+    for (; seen < n_items && result == BN_OK; seen++) {
+        struct bn_session *session = items[seen].session;
+        if (!session || session->engine != engine) {
+            result = bn_fail(err, BN_ERR_ARGUMENT, "item %zu: no session of this engine", seen);
+            break;
+        }
+        if (session->in_step) {
+            result = bn_fail(err, BN_ERR_ARGUMENT, "item %zu: the session appears twice", seen);
+            break;
+        }
+        session->in_step = true;
+        outputs += items[seen].n_logits;
+    }
+    for (size_t i = 0; i < seen; i++)
+        items[i].session->in_step = false;
+    if (result == BN_OK && outputs > engine->config.n_outputs)
+        return bn_fail(err, BN_ERR_ARGUMENT, "%zu rows of logits asked for, n_outputs is %" PRIu32, outputs,
+                       engine->config.n_outputs);
+    return result;
+}
+
+// Puts rows of one item into the slot; returns how many.
+static uint32_t fill_item(struct step *step, struct bn_slot *slot, const struct bn_slot_copy *copies, uint32_t room,
+                          uint32_t *n_pages)
+{
+    struct bn_step_item *item = &step->items[step->item];
+    struct bn_session *session = item->session;
+    uint8_t *base = (uint8_t *)slot;
+    struct bn_slot_row *rows = (void *)(base + slot->row_at);
+    struct bn_slot_seq *seqs = (void *)(base + slot->seq_at);
+    uint32_t *pages = (void *)(base + slot->page_at), *outputs = (void *)(base + slot->output_at);
+
+    if (step->token == 0 && copies[step->item].from != copies[step->item].to)
+        ((struct bn_slot_copy *)(void *)(base + slot->copy_at))[slot->n_copies++] = copies[step->item];
+    memcpy(pages + *n_pages, session->pages, session->n_pages * sizeof(*pages));
+    seqs[slot->n_seqs] = (struct bn_slot_seq){*n_pages, session->n_pages};
+    *n_pages += session->n_pages;
+
+    uint32_t n = 0;
+    for (; n < room && step->token < item->n_tokens; n++, step->token++) {
+        if (item->n_tokens - step->token <= item->n_logits)
+            outputs[slot->n_outputs++] = slot->n_rows;
+        rows[slot->n_rows++] = (struct bn_slot_row){
+            .token = (uint32_t)item->tokens[step->token],
+            .position = (uint32_t)(session->length + step->token),
+            .seq = slot->n_seqs,
+        };
+    }
+    slot->n_seqs++;
+    return n;
+}
+
+static enum bn_result submit_chunk(struct step *step, const struct bn_slot_copy *copies)
+{
+    struct bn_engine *engine = step->engine;
+    struct bn_slot *slot;
+    enum bn_result result = bn_sched_begin(&engine->sched, &slot, step->err);
+    if (result != BN_OK)
+        return result;
+    uint32_t n_pages = 0;
+    slot->first_output = (uint32_t)step->n_outputs;
+    while (step->item < step->n_items && slot->n_rows < engine->config.n_batch) {
+        if (step->items[step->item].result == BN_OK)
+            fill_item(step, slot, copies, engine->config.n_batch - slot->n_rows, &n_pages);
+        if (step->items[step->item].result != BN_OK || step->token == step->items[step->item].n_tokens) {
+            step->item++;
+            step->token = 0;
+        }
+    }
+    size_t rows = slot->n_rows, outputs = slot->n_outputs;
+    uint64_t value;
+    result = bn_sched_submit(&engine->sched, &engine->stop, engine->step, &value, step->err);
+    if (result != BN_OK)
+        return result;
+    step->filled += rows;
+    step->n_outputs += outputs;
+    step->in_flight[step->n_in_flight].value = value;
+    step->in_flight[step->n_in_flight++].rows = rows;
+    atomic_fetch_add_explicit(&engine->rows, rows, memory_order_relaxed);
+    atomic_fetch_add_explicit(&engine->outputs, outputs, memory_order_relaxed);
+    return BN_OK;
+}
+
+// Waits for the oldest chunk in flight and looks at how it went.
+static enum bn_result finish_oldest(struct step *step)
+{
+    struct bn_engine *engine = step->engine;
+    uint64_t value = step->in_flight[0].value;
+    size_t rows = step->in_flight[0].rows;
+    step->in_flight[0] = step->in_flight[1];
+    step->n_in_flight--;
+    enum bn_result result = bn_sched_wait(&engine->sched, value, step->err);
+    if (result != BN_OK)
+        return result;
+    const struct bn_slot *slot = bn_sched_slot_of(&engine->sched, value);
+    if (slot->status == BN_SLOT_STOPPED)
+        return bn_fail(step->err, BN_ERR_CANCELLED, "the session was cancelled");
+    if (slot->status == BN_SLOT_NOT_FINITE)
+        return bn_fail_at(step->err, BN_ERR_NUMERIC, engine->device->info.id, NULL, UINT64_MAX,
+                          "NaN or infinity in the activations at op %" PRIu32 " of the plan", slot->status_op);
+    step->committed += rows;
+    return BN_OK;
+}
+
+static enum bn_result run_chunks(struct step *step, const struct bn_slot_copy *copies)
+{
+    enum bn_result result = BN_OK;
+    while (result == BN_OK && step->filled < step->n_rows) {
+        if (step->n_in_flight == BN_SLOTS)
+            result = finish_oldest(step);
+        if (result == BN_OK)
+            result = submit_chunk(step, copies);
+    }
+    while (step->n_in_flight > 0) {
+        if (result == BN_OK) {
+            result = finish_oldest(step);
+        } else { // what follows a failed chunk is worthless, but its slot must come back
+            struct bn_error ignored;
+            (void)!bn_sched_wait(&step->engine->sched, step->in_flight[0].value, &ignored);
+            step->in_flight[0] = step->in_flight[1];
+            step->n_in_flight--;
+        }
+    }
+    return result;
+}
+
+// What each item got: all rows, some, or none.
+static void settle(struct step *step, const struct bn_slot_copy *copies, enum bn_result result)
+{
+    const struct bn_engine *engine = step->engine;
+    const float *logits =
+        (const float *)(const void *)((const uint8_t *)engine->work->host + engine->activations.logits.offset);
+    size_t committed = step->committed;
+    for (size_t i = 0; i < step->n_items; i++) {
+        struct bn_step_item *item = &step->items[i];
+        if (item->result != BN_OK)
+            continue;
+        struct bn_session *session = item->session;
+        size_t done = committed < item->n_tokens ? committed : item->n_tokens;
+        committed -= done;
+        bn_session_settle_copy(session, &copies[i], done > 0);
+        if (done < item->n_tokens)
+            item->result = result;
+        if (bn_session_is_cancelled(session)) {
+            item->result = BN_ERR_CANCELLED;
+            done = 0;
+        }
+        memcpy(session->tokens + session->length, item->tokens, done * sizeof(*item->tokens));
+        session->length += done;
+        bn_session_release(session, session->length);
+        if (item->result == BN_OK && item->n_logits)
+            item->logits = logits;
+        logits += item->n_logits * engine->model->info.n_vocab;
+    }
+}
+
+enum bn_result bn_engine_step(struct bn_engine *engine, struct bn_step_item *items, size_t n_items,
+                              struct bn_error *err)
+{
+    enum bn_result result = check_call(engine, items, n_items, err);
+    if (result != BN_OK)
+        return result;
+    struct step step = {.engine = engine, .items = items, .n_items = n_items, .err = err};
+    enum bn_result first = BN_OK;
+    struct bn_slot_copy *copies = engine->copies;
+    for (size_t i = 0; i < n_items; i++) {
+        struct bn_step_item *item = &items[i];
+        item->logits = NULL;
+        item->result = check_item(engine, item, first == BN_OK ? err : NULL);
+        if (item->result == BN_OK && !bn_session_reserve(item->session, item->n_tokens, &copies[i]))
+            item->result = bn_fail(first == BN_OK ? err : NULL, BN_ERR_CONTEXT_FULL,
+                                   "no free pages for %zu more positions; the KV pool has %" PRIu32 " pages of %d",
+                                   item->n_tokens, engine->pages.n, BN_PAGE_POSITIONS);
+        if (item->result == BN_OK)
+            step.n_rows += item->n_tokens;
+        else if (first == BN_OK)
+            first = item->result;
+    }
+    bn_cancel_begin(engine, items, n_items);
+    struct bn_error failure;
+    memset(&failure, 0, sizeof(failure));
+    step.err = &failure;
+    result = run_chunks(&step, copies);
+    settle(&step, copies, result);
+    bn_cancel_end(engine, items, n_items);
+    for (size_t i = 0; i < n_items && first == BN_OK; i++) {
+        first = items[i].result;
+        if (first == BN_ERR_CANCELLED && result != BN_ERR_CANCELLED)
+            bn_fail(&failure, first, "the session was cancelled");
+        if (first != BN_OK && err)
+            *err = failure;
+    }
+    return first;
+}
