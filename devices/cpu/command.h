@@ -31,12 +31,12 @@ struct command {
 };
 
 // The phases of one op, at most 2: appended to `phases`, the number returned. Fills in run, items, chunk, scratch.
-size_t phases_of(const struct bn_op *op, struct phase *phases);
+size_t bn_cpu_phases(const struct bn_op *op, struct phase *phases);
 
 // f32 values that the op's phases hand over to each other.
-size_t temporary_of(const struct bn_op *op);
+size_t bn_cpu_temporary(const struct bn_op *op);
 
 // A NaN or infinity was met: recorded in the slot, the first op wins.
-void report_not_finite(const struct phase *phase);
+void bn_cpu_not_finite(const struct phase *phase);
 
 #endif

@@ -71,7 +71,7 @@ static enum bn_result choose_isa(const char *name, struct bn_isa *chosen, struct
 static void cpu_close(struct bn_device *base)
 {
     struct device *device = (struct device *)base;
-    team_destroy(device->team);
+    bn_team_destroy(device->team);
     pthread_mutex_destroy(&device->lock);
     bn_free(base->host, device);
 }
@@ -96,7 +96,7 @@ static enum bn_result cpu_open(const struct bn_host *host, const struct bn_devic
     device->base.info.threads = threads;
     device->kernels = isa.kernels;
     pthread_mutex_init(&device->lock, NULL);
-    result = team_create(host, threads, options->wait, &device->team, err);
+    result = bn_team_create(host, threads, options->wait, &device->team, err);
     if (result != BN_OK) {
         pthread_mutex_destroy(&device->lock);
         bn_free(host, device);
@@ -148,7 +148,7 @@ static enum bn_result cpu_record(struct bn_device *base, const struct bn_op *ops
     command->base.device = base;
     size_t temporary = 0, scratch = 0;
     for (size_t i = 0; i < n_ops; i++)
-        temporary = temporary_of(&ops[i]) > temporary ? temporary_of(&ops[i]) : temporary;
+        temporary = bn_cpu_temporary(&ops[i]) > temporary ? bn_cpu_temporary(&ops[i]) : temporary;
     command->ops = bn_alloc_array(base->host, n_ops, sizeof(*ops));
     command->phases = bn_alloc_array(base->host, n_ops * 2, sizeof(*command->phases));
     command->temporary = bn_alloc_array(base->host, temporary, sizeof(float));
@@ -161,7 +161,7 @@ static enum bn_result cpu_record(struct bn_device *base, const struct bn_op *ops
     command->slot = bn_span_host(slot);
     for (size_t i = 0; i < n_ops; i++) {
         struct phase *phases = &command->phases[command->n_phases];
-        size_t n = phases_of(&command->ops[i], phases);
+        size_t n = bn_cpu_phases(&command->ops[i], phases);
         for (size_t p = 0; p < n; p++) {
             phases[p].op_index = (uint32_t)i;
             phases[p].kernels = device->kernels;
@@ -172,7 +172,7 @@ static enum bn_result cpu_record(struct bn_device *base, const struct bn_op *ops
         command->n_phases += n;
     }
     pthread_mutex_lock(&device->lock);
-    enum bn_result result = team_reserve_scratch(device->team, scratch, err);
+    enum bn_result result = bn_team_reserve_scratch(device->team, scratch, err);
     pthread_mutex_unlock(&device->lock);
     if (result != BN_OK) {
         cpu_command_destroy(&command->base);
@@ -233,7 +233,7 @@ static void execute(struct device *device, const struct bn_packet *packet)
         atomic_store_explicit(&device->last_op, phase->op_index, memory_order_relaxed);
         uint32_t items = phase->items(phase);
         uint32_t share = items / (team->n * CHUNKS_PER_WORKER);
-        team_run(team, phase, items, phase->chunk ? phase->chunk : share ? share : 1);
+        bn_team_run(team, phase, items, phase->chunk ? phase->chunk : share ? share : 1);
     }
 }
 

@@ -15,7 +15,7 @@ static uint32_t tiles(uint32_t rows, uint32_t tile)
     return (rows + tile - 1) / tile;
 }
 
-void report_not_finite(const struct phase *phase)
+void bn_cpu_not_finite(const struct phase *phase)
 {
     uint32_t expected = BN_SLOT_OK;
     if (__atomic_compare_exchange_n(&phase->slot->status, &expected, BN_SLOT_NOT_FINITE, false, __ATOMIC_RELAXED,
@@ -97,7 +97,7 @@ static void run_quantise(const struct phase *phase, const struct worker *worker,
     for (uint32_t r = begin; r < end; r++) {
         size_t at = (size_t)r * op->cols;
         if (!phase->kernels->quantise(in + at, norm, op->cols, op->eps, out + at, &scales[r]))
-            report_not_finite(phase);
+            bn_cpu_not_finite(phase);
     }
 }
 
@@ -110,7 +110,7 @@ static void run_norm(const struct phase *phase, const struct worker *worker, uin
     for (uint32_t o = begin; o < end; o++)
         if (!phase->kernels->norm(in + (size_t)outputs[o] * op->cols, norm, op->cols, op->eps,
                                   out + (size_t)o * op->cols))
-            report_not_finite(phase);
+            bn_cpu_not_finite(phase);
 }
 
 // The int32 products of `n` weight rows from `first` with all rows of the replay: acc [n_rows][TILE].
@@ -311,12 +311,12 @@ static size_t scratch_of(const struct bn_op *op)
     }
 }
 
-size_t temporary_of(const struct bn_op *op)
+size_t bn_cpu_temporary(const struct bn_op *op)
 {
     return op->kind == BN_OP_QKV ? (size_t)op->rows * (op->w[1].rows + op->w[2].rows) : 0;
 }
 
-size_t phases_of(const struct bn_op *op, struct phase *phases)
+size_t bn_cpu_phases(const struct bn_op *op, struct phase *phases)
 {
     size_t n = 0;
     for (; n < 2 && table[op->kind].phase[n].run; n++) {

@@ -41,7 +41,7 @@ static void go(struct team *team)
     bn_word_wake(&team->go);
 }
 
-void team_run(struct team *team, const struct phase *phase, uint32_t items, uint32_t chunk)
+void bn_team_run(struct team *team, const struct phase *phase, uint32_t items, uint32_t chunk)
 {
     if (items == 0)
         return;
@@ -61,7 +61,7 @@ void team_run(struct team *team, const struct phase *phase, uint32_t items, uint
         arrived = bn_word_wait(&team->arrived, arrived, &self->spin);
 }
 
-enum bn_result team_reserve_scratch(struct team *team, size_t bytes, struct bn_error *err)
+enum bn_result bn_team_reserve_scratch(struct team *team, size_t bytes, struct bn_error *err)
 {
     bytes = (bytes + 127) / 128 * 128 + 128; // workers do not share cache lines
     if (bytes <= team->scratch_bytes)
@@ -85,7 +85,7 @@ static void stop_workers(struct team *team, uint32_t started)
         pthread_join(team->workers[i].thread, NULL);
 }
 
-void team_destroy(struct team *team)
+void bn_team_destroy(struct team *team)
 {
     if (!team)
         return;
@@ -95,8 +95,8 @@ void team_destroy(struct team *team)
     bn_free(team->host, team);
 }
 
-enum bn_result team_create(const struct bn_host *host, uint32_t n, enum bn_wait_mode wait, struct team **out,
-                           struct bn_error *err)
+enum bn_result bn_team_create(const struct bn_host *host, uint32_t n, enum bn_wait_mode wait, struct team **out,
+                              struct bn_error *err)
 {
     struct team *team = bn_alloc(host, sizeof(*team));
     struct worker *workers = bn_alloc_array(host, n, sizeof(*workers));

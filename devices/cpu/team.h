@@ -32,14 +32,14 @@ struct team {
     _Alignas(64) _Atomic uint32_t next; // first item not taken yet
 };
 
-enum bn_result team_create(const struct bn_host *host, uint32_t n, enum bn_wait_mode wait, struct team **out,
-                           struct bn_error *err);
-void team_destroy(struct team *team);
+enum bn_result bn_team_create(const struct bn_host *host, uint32_t n, enum bn_wait_mode wait, struct team **out,
+                              struct bn_error *err);
+void bn_team_destroy(struct team *team);
 
 // Makes sure that every worker has this much scratch memory. Not while a phase runs.
-enum bn_result team_reserve_scratch(struct team *team, size_t bytes, struct bn_error *err);
+enum bn_result bn_team_reserve_scratch(struct team *team, size_t bytes, struct bn_error *err);
 
 // Runs one phase to its end; the caller is worker 0.
-void team_run(struct team *team, const struct phase *phase, uint32_t items, uint32_t chunk);
+void bn_team_run(struct team *team, const struct phase *phase, uint32_t items, uint32_t chunk);
 
 #endif
