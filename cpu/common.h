@@ -11,7 +11,7 @@
 
 _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated in float");
 
-#define SUMS 16 // partial sums of a float reduction
+#define SUMS 16        // partial sums of a float reduction
 #define BLOCK_COLS 128 // columns of a block of BN_LAYOUT_I2S_A
 #define BLOCK_BYTES 32
 #define MAX_HEAD_DIM 512

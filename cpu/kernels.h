@@ -7,9 +7,9 @@
 
 // Attention of one row for the `group` query heads that share one KV head.
 struct bn_attend {
-    const float *q;    // [group][head_dim], rotated
-    float *out;        // [group][head_dim]
-    float *scores;     // scratch, [group][n_positions rounded up to 64]
+    const float *q; // [group][head_dim], rotated
+    float *out;     // [group][head_dim]
+    float *scores;  // scratch, [group][n_positions rounded up to 64]
     const uint8_t *pool;
     const uint32_t *pages; // entry i holds positions 64 i .. 64 i + 63
     uint64_t page_bytes;

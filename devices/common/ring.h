@@ -24,7 +24,7 @@ struct bn_packet {
 
 struct bn_ring {
     _Alignas(64) _Atomic uint64_t write; // packets reserved so far
-    _Alignas(64) _Atomic uint64_t read; // packets retired so far
+    _Alignas(64) _Atomic uint64_t read;  // packets retired so far
     _Alignas(64) _Atomic uint64_t timeline;
     struct bn_word doorbell; // changes with every packet published
     struct bn_packet packets[BN_RING_CAPACITY];

@@ -12,8 +12,8 @@ struct phase {
     // Items begin .. end - 1 of the phase. Any split gives the same bits.
     void (*run)(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
     uint32_t (*items)(const struct phase *phase); // may depend on the slot
-    uint32_t chunk; // most items a worker takes at once; 0: an equal share
-    size_t scratch; // bytes a worker needs
+    uint32_t chunk;                               // most items a worker takes at once; 0: an equal share
+    size_t scratch;                               // bytes a worker needs
     const struct bn_op *op;
     uint32_t op_index;
     const struct bn_kernels *kernels;

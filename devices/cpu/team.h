@@ -29,7 +29,7 @@ struct team {
     uint32_t items, chunk;
     _Alignas(64) struct bn_word go;
     _Alignas(64) struct bn_word arrived; // workers that finished the phase
-    _Alignas(64) _Atomic uint32_t next; // first item not taken yet
+    _Alignas(64) _Atomic uint32_t next;  // first item not taken yet
 };
 
 enum bn_result bn_team_create(const struct bn_host *host, uint32_t n, enum bn_wait_mode wait, struct team **out,

@@ -42,12 +42,12 @@ extern "C" {
 #endif
 
 // Zeroes a configuration struct and sets its size: `struct bn_engine_config c; BN_INIT(c);`
-#define BN_INIT(object)                          \
-    do {                                         \
-        unsigned char *bn_p = (unsigned char *)&(object); \
-        for (size_t bn_i = 0; bn_i < sizeof(object); bn_i++) \
-            bn_p[bn_i] = 0;                      \
-        (object).size = sizeof(object);          \
+#define BN_INIT(object)                                                                                                \
+    do {                                                                                                               \
+        unsigned char *bn_p = (unsigned char *)&(object);                                                              \
+        for (size_t bn_i = 0; bn_i < sizeof(object); bn_i++)                                                           \
+            bn_p[bn_i] = 0;                                                                                            \
+        (object).size = sizeof(object);                                                                                \
     } while (0)
 
 // The version of the library at run time, "0.1.0".

@@ -10,17 +10,17 @@ extern "C" {
 
 struct bn_engine_stats {
     size_t size;
-    uint64_t steps;        // device submissions of the engine
-    uint64_t rows;         // rows computed
-    uint64_t outputs;      // rows of logits computed
-    uint64_t records;      // commands recorded; does not grow once every shape was seen
-    uint64_t sleeps;       // times the device's threads or the waiting caller slept in the kernel
-    uint64_t wakes;        // times one was woken by a system call
+    uint64_t steps;                 // device submissions of the engine
+    uint64_t rows;                  // rows computed
+    uint64_t outputs;               // rows of logits computed
+    uint64_t records;               // commands recorded; does not grow once every shape was seen
+    uint64_t sleeps;                // times the device's threads or the waiting caller slept in the kernel
+    uint64_t wakes;                 // times one was woken by a system call
     uint64_t weight_bytes_imported; // read in place from the model file
     uint64_t weight_bytes_copied;   // copied or repacked into device memory
-    uint64_t kv_bytes;     // the KV pool
-    uint64_t work_bytes;   // activations, slots, tables, logits
-    uint32_t pages_total;  // pages of the KV pool, 64 positions each
+    uint64_t kv_bytes;              // the KV pool
+    uint64_t work_bytes;            // activations, slots, tables, logits
+    uint32_t pages_total;           // pages of the KV pool, 64 positions each
     uint32_t pages_used;
 };
 

@@ -35,10 +35,10 @@ struct bn_queue {
 };
 
 struct bn_caps {
-    uint64_t max_buffer;     // largest buffer
-    uint64_t import_align;   // alignment of imported host memory; 0: import is not possible
-    bool host_memory;        // every buffer can be reached by the host, without copies
-    uint32_t ring_capacity;  // submissions in flight at most; 0: no limit
+    uint64_t max_buffer;    // largest buffer
+    uint64_t import_align;  // alignment of imported host memory; 0: import is not possible
+    bool host_memory;       // every buffer can be reached by the host, without copies
+    uint32_t ring_capacity; // submissions in flight at most; 0: no limit
 };
 
 struct bn_submission {
@@ -59,9 +59,9 @@ struct bn_device_status {
 // A slot is called by one thread at a time per object, unless marked "any thread". On failure nothing is left
 // behind and *err is filled in.
 struct bn_driver {
-    size_t size;      // sizeof(struct bn_driver): slots added later are missing in older drivers
-    uint32_t api;     // BN_DRIVER_API
-    const char *name; // word of the driver list
+    size_t size;       // sizeof(struct bn_driver): slots added later are missing in older drivers
+    uint32_t api;      // BN_DRIVER_API
+    const char *name;  // word of the driver list
     const char *about; // one line for --list-devices
 
     // Required. Cheap: writes at most `capacity` devices and the full number to *count. Any thread.
@@ -70,7 +70,7 @@ struct bn_driver {
     // Required. Slow: opens device `info->index`. `options` is never NULL. Any thread.
     enum bn_result (*open)(const struct bn_host *host, const struct bn_device_info *info,
                            const struct bn_device_options *options, struct bn_device **out, struct bn_error *err);
-    void (*close)(struct bn_device *device); // required
+    void (*close)(struct bn_device *device);                      // required
     void (*caps)(struct bn_device *device, struct bn_caps *caps); // required
 
     // Required. Whether the device runs this kind of op with weights in this layout (BN_LAYOUT_COUNT: no weights).

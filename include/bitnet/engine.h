@@ -12,11 +12,11 @@ extern "C" {
 
 struct bn_engine_config {
     size_t size;
-    uint32_t n_ctx;      // most positions of a session; 0: what the model was trained for
-    uint32_t n_batch;    // most rows the device computes at once; longer input is cut into such chunks; 0: 512
-    uint32_t n_sessions; // most sessions alive; 0: 1
+    uint32_t n_ctx;       // most positions of a session; 0: what the model was trained for
+    uint32_t n_batch;     // most rows the device computes at once; longer input is cut into such chunks; 0: 512
+    uint32_t n_sessions;  // most sessions alive; 0: 1
     uint32_t n_positions; // positions of the KV pool, shared by all sessions; 0: n_ctx * n_sessions
-    uint32_t n_outputs;  // most rows of logits of one step; 0: n_sessions
+    uint32_t n_outputs;   // most rows of logits of one step; 0: n_sessions
 };
 
 // A model placed on a device, with its KV pool. One thread at a time drives it (everything below that takes the
@@ -104,8 +104,8 @@ struct bn_step_item {
 // advanced beyond the last complete chunk.
 // Errors: BN_ERR_ARGUMENT (token outside the vocabulary, more logits than n_outputs), BN_ERR_CONTEXT_FULL,
 //   BN_ERR_CANCELLED, BN_ERR_NUMERIC, BN_ERR_DEVICE_LOST.
-BN_API BN_MUST_CHECK enum bn_result bn_engine_step(struct bn_engine *engine, struct bn_step_item *items,
-                                                   size_t n_items, struct bn_error *err);
+BN_API BN_MUST_CHECK enum bn_result bn_engine_step(struct bn_engine *engine, struct bn_step_item *items, size_t n_items,
+                                                   struct bn_error *err);
 
 // Chooses the next token from logits [n_vocab] by the session's sampling; nothing is appended.
 // Errors: BN_ERR_NUMERIC if a logit is NaN.
@@ -123,8 +123,8 @@ BN_API const char *bn_stop_name(enum bn_stop stop);
 // One generated token. Ownership: borrowed for the call.
 struct bn_generated {
     int32_t token;
-    double log_probability;  // of this token; 0 unless asked for
-    const int32_t *top;      // the n_top likeliest ids, best first
+    double log_probability; // of this token; 0 unless asked for
+    const int32_t *top;     // the n_top likeliest ids, best first
     const double *top_log_probability;
     size_t n_top;
     const char *text; // characters that are complete now, valid UTF-8; may be empty; stop strings are cut off
@@ -133,14 +133,15 @@ struct bn_generated {
 
 struct bn_generate_options {
     size_t size;
-    const int32_t *prompt; // appended first; may be empty only if the session has a past and its last token is given here
+    // Appended first; at least one token. To go on from the past, truncate by one and give the last token again.
+    const int32_t *prompt;
     size_t n_prompt;
-    size_t n_predict; // most tokens made; SIZE_MAX or 0: until the end or the full context
-    bool ignore_eos;  // end tokens are never chosen
+    size_t n_predict;         // most tokens made; SIZE_MAX or 0: until the end or the full context
+    bool ignore_eos;          // end tokens are never chosen
     const char *const *stops; // strings that end the text; they are not part of it
     size_t n_stops;
     bool log_probabilities;
-    size_t n_top; // alternatives reported per token; at most 64
+    size_t n_top;   // alternatives reported per token; at most 64
     size_t n_chunk; // most prompt tokens of one step; 0: all
     // Called for every token, and once more with token -1 if text was held back at the end. Return false to stop.
     bool (*on_token)(void *user, const struct bn_generated *generated);
@@ -150,8 +151,8 @@ struct bn_generate_options {
 struct bn_generate_result {
     size_t size;
     enum bn_stop stop;
-    size_t n_prompt; // prompt tokens processed
-    size_t n_tokens; // tokens made, the end token included
+    size_t n_prompt;         // prompt tokens processed
+    size_t n_tokens;         // tokens made, the end token included
     uint64_t prompt_ns;      // from the start to the first logits
     uint64_t first_token_ns; // from the start to the first token
     uint64_t decode_ns;      // from the first token to the last

@@ -25,22 +25,22 @@ struct bn_model_options {
 
 struct bn_model_info {
     size_t size;
-    const char *architecture;     // "bitnet-b1.58"; "" for a vocabulary-only file without one
-    const char *name;             // general.name, "" if absent
+    const char *architecture;      // "bitnet-b1.58"; "" for a vocabulary-only file without one
+    const char *name;              // general.name, "" if absent
     enum bn_activation activation; // never AUTO; 0 only for vocabulary-only models
     uint32_t n_vocab;
-    uint32_t n_embd;       // features of the residual stream
+    uint32_t n_embd; // features of the residual stream
     uint32_t n_layer;
     uint32_t n_head;
     uint32_t n_head_kv;
     uint32_t head_dim;
-    uint32_t n_ff;         // features between gate/up and down
-    uint32_t n_ctx_train;  // positions the model was trained for
+    uint32_t n_ff;        // features between gate/up and down
+    uint32_t n_ctx_train; // positions the model was trained for
     float rope_theta;
     float norm_eps;
-    uint64_t n_params;     // elements of all tensors
-    uint64_t bytes;        // bytes of all tensors as stored
-    uint64_t token_bytes;  // weight bytes one decoded token streams, the head included
+    uint64_t n_params;    // elements of all tensors
+    uint64_t bytes;       // bytes of all tensors as stored
+    uint64_t token_bytes; // weight bytes one decoded token streams, the head included
 };
 
 struct bn_model;

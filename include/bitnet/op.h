@@ -105,9 +105,9 @@ struct bn_row_scale {
 struct bn_slot {
     uint32_t n_rows, n_seqs, n_outputs, n_copies;
     uint32_t row_at, seq_at, page_at, output_at, copy_at; // byte offsets from the slot's start
-    uint32_t first_output; // row of the logits buffer that output 0 goes to
-    uint32_t status;       // written by the device: enum bn_slot_status
-    uint32_t status_op;    // written by the device: the op that set status
+    uint32_t first_output;                                // row of the logits buffer that output 0 goes to
+    uint32_t status;                                      // written by the device: enum bn_slot_status
+    uint32_t status_op;                                   // written by the device: the op that set status
     uint32_t reserved[4];
 };
 

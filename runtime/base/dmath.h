@@ -4,8 +4,8 @@
 #define BN_BASE_DMATH_H
 
 double bn_dexp(double x);
-double bn_dlog(double x); // x > 0
-double bn_dpow(double x, double y); // x > 0
+double bn_dlog(double x);                                // x > 0
+double bn_dpow(double x, double y);                      // x > 0
 void bn_dsincos(double x, double *sine, double *cosine); // |x| <= 2^26
 
 #endif

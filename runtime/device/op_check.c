@@ -18,11 +18,11 @@ enum extent {
     EXTENT_ROWS_COLS, // f32 [rows][cols]
     EXTENT_ROWS_COLS_I8,
     EXTENT_ROWS_SCALE, // bn_row_scale [rows]
-    EXTENT_ROWS_W0, // f32 [rows][w[0].rows]
+    EXTENT_ROWS_W0,    // f32 [rows][w[0].rows]
     EXTENT_OPT_ROWS_W0,
     EXTENT_ROWS_HEADS, // f32 [rows][heads * head_dim]
-    EXTENT_PAGES, // one KV page or more
-    EXTENT_ROPE, // f32 [positions][head_dim / 2][2]
+    EXTENT_PAGES,      // one KV page or more
+    EXTENT_ROPE,       // f32 [positions][head_dim / 2][2]
 };
 
 enum { OPERANDS = 8 };

@@ -11,7 +11,7 @@
 // The pages of a KV pool. A page is free (0 references) or held by one or several sessions.
 struct bn_pages {
     uint32_t *references; // [n]
-    uint32_t *free; // stack of free pages
+    uint32_t *free;       // stack of free pages
     uint32_t n, n_free;
 };
 
@@ -34,8 +34,8 @@ struct bn_engine {
     struct bn_pages pages;
     uint32_t n_sessions;
 
-    struct bn_slot_copy *copies; // [n_sessions], of the step under way
-    float *adjusted; // [n_vocab], logits after penalties
+    struct bn_slot_copy *copies;  // [n_sessions], of the step under way
+    float *adjusted;              // [n_vocab], logits after penalties
     struct candidate *candidates; // [n_vocab]
 
     // Cancelling, see cancel.c: step number << 32 | sessions of that step not cancelled yet.

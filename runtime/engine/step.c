@@ -12,10 +12,10 @@ struct step {
     struct bn_step_item *items;
     size_t n_items;
     struct bn_error *err;
-    size_t n_rows; // of all items that take part
-    size_t filled; // rows put into slots
-    size_t committed; // rows the device has finished
-    size_t n_outputs; // put into slots
+    size_t n_rows;      // of all items that take part
+    size_t filled;      // rows put into slots
+    size_t committed;   // rows the device has finished
+    size_t n_outputs;   // put into slots
     size_t item, token; // the next row: its item, and its token there
     struct {
         uint64_t value;

@@ -21,7 +21,7 @@ struct placer {
     const struct bn_model *model;
     struct bn_device *device;
     uint64_t copied; // bytes of the buffer of copies so far
-    bool writing; // second pass: the buffers exist
+    bool writing;    // second pass: the buffers exist
     struct bn_error *err;
 };
 

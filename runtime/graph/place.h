@@ -14,7 +14,7 @@ struct bn_placed_layer {
 struct bn_placement {
     const struct bn_host *host;
     struct bn_buffer *imported; // the whole file, or NULL
-    struct bn_buffer *copied; // what was copied or repacked, or NULL
+    struct bn_buffer *copied;   // what was copied or repacked, or NULL
     struct bn_weight embed, head;
     struct bn_span output_norm;
     struct bn_placed_layer *layers;

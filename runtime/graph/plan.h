@@ -6,14 +6,14 @@
 
 // Activations of one replay, in one device buffer, shared by all commands of an engine.
 struct bn_activations {
-    struct bn_span x; // f32 [rows][n_embd]: residual stream
-    struct bn_span q; // f32 [rows][heads * head_dim]
-    struct bn_span attended; // f32 [rows][heads * head_dim]
-    struct bn_span hidden; // f32 [rows][n_ff]
+    struct bn_span x;         // f32 [rows][n_embd]: residual stream
+    struct bn_span q;         // f32 [rows][heads * head_dim]
+    struct bn_span attended;  // f32 [rows][heads * head_dim]
+    struct bn_span hidden;    // f32 [rows][n_ff]
     struct bn_span quantised; // int8 [rows][widest input of a ternary matrix]
-    struct bn_span scales; // bn_row_scale [rows]
-    struct bn_span final; // f32 [outputs][n_embd]
-    struct bn_span logits; // f32 [outputs][n_vocab]
+    struct bn_span scales;    // bn_row_scale [rows]
+    struct bn_span final;     // f32 [outputs][n_embd]
+    struct bn_span logits;    // f32 [outputs][n_vocab]
 };
 
 struct bn_plan_config {

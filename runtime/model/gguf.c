@@ -14,9 +14,9 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "values are read in pla
 #define MAX_TENSORS 65536u
 #define MAX_KEY_NAME 65535u // the format's own limit
 #define MAX_TENSOR_NAME 64u // likewise
-#define MIN_ALIGNMENT 8u // what f64 and u64 need; files use 32
+#define MIN_ALIGNMENT 8u    // what f64 and u64 need; files use 32
 #define MAX_ALIGNMENT (1u << 20)
-#define MIN_KEY_BYTES (8 + 4 + 1) // an empty name, a type, a bool
+#define MIN_KEY_BYTES (8 + 4 + 1)        // an empty name, a type, a bool
 #define MIN_TENSOR_BYTES (8 + 4 + 4 + 8) // an empty name, no dimensions, type, offset
 
 static const struct {

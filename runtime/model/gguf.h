@@ -33,9 +33,9 @@ struct bn_gguf_key {
     struct bn_str name;
     enum bn_gguf_type type;
     enum bn_gguf_type element; // of arrays; never an array
-    uint64_t count; // elements of an array; 1 otherwise
-    const uint8_t *data; // the value, or the first element; strings begin with their u64 length
-    uint64_t offset; // of the key in the file
+    uint64_t count;            // elements of an array; 1 otherwise
+    const uint8_t *data;       // the value, or the first element; strings begin with their u64 length
+    uint64_t offset;           // of the key in the file
 };
 
 struct bn_gguf_tensor {
@@ -45,9 +45,9 @@ struct bn_gguf_tensor {
     uint64_t elements;
     uint32_t type;
     uint64_t described_at; // file offset of its description, for messages
-    uint64_t offset; // of its data in the file
-    uint64_t room; // bytes up to the next tensor's start, or the file's end
-    bool last; // no tensor starts after it
+    uint64_t offset;       // of its data in the file
+    uint64_t room;         // bytes up to the next tensor's start, or the file's end
+    bool last;             // no tensor starts after it
 };
 
 struct bn_gguf {
@@ -57,10 +57,10 @@ struct bn_gguf {
     uint64_t size;
     uint32_t version;
     uint32_t alignment;
-    uint64_t data_offset; // where tensor data starts
+    uint64_t data_offset;     // where tensor data starts
     struct bn_gguf_key *keys; // in file order
     uint32_t n_keys;
-    uint32_t *sorted_keys; // indices by name
+    uint32_t *sorted_keys;          // indices by name
     struct bn_gguf_tensor *tensors; // in file order
     uint32_t n_tensors;
     uint32_t *sorted_tensors; // indices by name

@@ -11,8 +11,8 @@
 struct bn_tensor {
     const char *name;
     const uint8_t *data; // within the file map
-    uint64_t bytes; // of the data without scale
-    uint64_t offset; // in the file, for messages
+    uint64_t bytes;      // of the data without scale
+    uint64_t offset;     // in the file, for messages
     uint32_t rows, cols; // cols = GGUF dims[0]; vectors have rows = 1
     enum bn_layout layout;
     float scale; // 1 for float layouts; finite and not NaN
@@ -34,9 +34,9 @@ struct bn_model {
     uint32_t rope_dim; // features of a head that are rotated; equals head_dim for now
     struct bn_tensor *tensors;
     size_t n_tensors;
-    char *names; // what tensors[].name point into
+    char *names;                                               // what tensors[].name point into
     const struct bn_tensor *token_embd, *output_norm, *output; // output == token_embd when tied
-    struct bn_layer *layers; // [info.n_layer]
+    struct bn_layer *layers;                                   // [info.n_layer]
 };
 
 #endif

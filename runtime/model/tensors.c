@@ -10,7 +10,7 @@
 #include "runtime/model/load.h"
 
 #define NAME_BYTES 48 // "blk.1023.attn_sub_norm.weight" and more
-#define I2S_TAIL 32 // after the codes: the f32 scale, then 28 bytes that mean nothing
+#define I2S_TAIL 32   // after the codes: the f32 scale, then 28 bytes that mean nothing
 
 enum features { EMBD, FF, Q, KV, VOCAB, ONE };
 enum kind { NORM, LINEAR, EMBEDDING };
@@ -40,7 +40,7 @@ static const struct {
 struct binder {
     struct bn_load *load;
     enum bn_layout i2s; // the order of this file's I2_S tensors
-    bool *used; // [gguf->n_tensors]
+    bool *used;         // [gguf->n_tensors]
 };
 
 static uint32_t count_of(const struct bn_model_info *info, enum features features)

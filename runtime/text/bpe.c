@@ -27,7 +27,7 @@ struct bpe {
     int32_t byte_ids[256];
     uint32_t *token_slots; // id + 1 by the bytes of the token, of plain tokens; 0: free
     uint32_t token_mask;
-    struct merge *merges; // by rank
+    struct merge *merges;  // by rank
     uint32_t *merge_slots; // rank + 1 by (left, right)
     uint32_t merge_mask;
 };

@@ -10,13 +10,14 @@
 // What a file says. Token texts are in the byte-to-unicode alphabet of GPT-2 for model "gpt2" (space is "Ġ"), plain
 // for special tokens. Everything is untrusted: lengths were checked against the file, contents were not.
 struct bn_vocab {
-    const char *file;      // for messages
-    struct bn_str model;   // tokenizer.ggml.model
-    struct bn_str pre;     // tokenizer.ggml.pre; empty if absent
+    const char *file;    // for messages
+    struct bn_str model; // tokenizer.ggml.model
+    struct bn_str pre;   // tokenizer.ggml.pre; empty if absent
     struct bn_str architecture;
     struct bn_str chat_template;
     const struct bn_str *tokens;
-    const int32_t *types;  // tokenizer.ggml.token_type, or NULL: all normal. 1 normal 2 unknown 3 control 4 user 5 unused 6 byte
+    // tokenizer.ggml.token_type, or NULL: all normal. 1 normal, 2 unknown, 3 control, 4 user, 5 unused, 6 byte
+    const int32_t *types;
     size_t n_tokens;
     const struct bn_str *merges; // "left right"
     size_t n_merges;

@@ -59,11 +59,11 @@ struct bn_tokenizer {
     const struct bn_host *host;
     struct bn_tokenizer_info info;
     const struct bn_text_model *model;
-    void *state; // of the model
-    char *bytes; // of all tokens, one after the other
+    void *state;     // of the model
+    char *bytes;     // of all tokens, one after the other
     size_t *offsets; // [n_vocab + 1] into bytes
-    uint8_t *types; // enum bn_token_type
-    bool *plain; // can come out of ordinary text
+    uint8_t *types;  // enum bn_token_type
+    bool *plain;     // can come out of ordinary text
     bool *end;
     struct bn_special *specials; // sorted by text
     size_t n_specials;

@@ -204,7 +204,7 @@ START_TEST(narrowing_rounds_to_nearest_even)
     for (uint16_t lo = 0; lo < 0x7c00; lo++) {
         uint16_t hi = lo + 1;
         double b = hi == 0x7c00 ? 65536.0 : half_value(hi); // infinity's place
-        float middle = (float)((half_value(lo) + b) / 2); // exact in f32
+        float middle = (float)((half_value(lo) + b) / 2);   // exact in f32
         uint16_t even = lo & 1 ? hi : lo;
         for (unsigned sign = 0; sign <= 0x8000; sign += 0x8000) {
             float s = sign ? -1.0f : 1.0f;
