@@ -1,3 +1,6 @@
 // THE table of instruction set levels, from oldest to newest: BN_ISA(name, CPU features it needs). Each names a table
 // of kernels bn_kernels_<name>; cpu/meson.build has the row that says how its file is compiled.
 BN_ISA(scalar, 0)
+#if defined(__x86_64__)
+BN_ISA(avx2, BN_CPU_AVX2 | BN_CPU_FMA | BN_CPU_F16C)
+#endif
