@@ -1,7 +1,7 @@
 // AVX2 with FMA and F16C. Sixteen partial sums are two vectors: `lo` holds sums 0 .. 7, `hi` sums 8 .. 15.
 #include <immintrin.h>
 
-#include "../common.h"
+#include "cpu/common.h"
 
 #define UNROLL _Pragma("GCC unroll 4")
 #define INLINE static inline __attribute__((always_inline))
