@@ -1,0 +1,138 @@
+// bitnet-run: what its parts share.
+#ifndef TOOLS_RUN_RUN_H
+#define TOOLS_RUN_RUN_H
+
+#include "common/options.h"
+#include "common/term.h"
+
+#include <bitnet/bitnet.h>
+
+#define PROGRAM "bitnet-run"
+
+// What the command line says; options.c has the table.
+struct settings {
+    const char *model, *models;
+    int i2s_layout, activation;
+    const char *prompt, *file, *system;
+    bool escape, display_prompt, single_turn;
+    int conversation;
+    int64_t n_predict;
+    bool ignore_eos;
+    struct tool_list stops;
+    uint32_t n_ctx, n_batch, n_ubatch;
+    bool greedy;
+    int64_t seed;
+    float temperature, top_p, min_p, repeat_penalty;
+    uint32_t top_k, repeat_last_n;
+    const char *device, *isa, *fault;
+    bool list_devices;
+    uint32_t threads;
+    int wait;
+    int64_t log_probs;
+    const char *perplexity;
+    bool json, verbose, quiet;
+    int log, color;
+};
+
+extern const struct tool_program run_program;
+
+// Times and counts of all generations of this run.
+struct figures {
+    uint64_t n_prompt, prompt_ns;
+    uint64_t n_tokens, n_decoded, decode_ns; // n_decoded: tokens within decode_ns, all but the first of a reply
+    uint64_t first_token_ns; // of the first reply; 0: none
+};
+
+struct run {
+    struct settings settings;
+    struct tool_out out;
+    uint64_t seed;
+    char *model_path;
+    struct bn_runtime *runtime;
+    struct bn_model *model;
+    struct bn_device *device;
+    struct bn_engine *engine;
+    struct bn_session *session;
+    const struct bn_tokenizer *tokenizer;
+    struct figures figures;
+};
+
+// All functions below that return int return an exit code; what is not 0 has been told.
+
+// Opens the model, the device, the engine and a session. n_ctx 0: what the model was trained for.
+int run_open(struct run *run, uint32_t n_ctx, uint32_t n_outputs);
+void run_close(struct run *run);
+int run_list_devices(struct run *run);
+
+// Text to ids. Ownership: the caller frees *ids.
+int run_tokenize(struct run *run, const char *text, size_t bytes, unsigned flags, int32_t **ids, size_t *n);
+
+// One token of a reply with its alternatives, for --log-probs.
+struct token_note {
+    int32_t id;
+    double log_probability;
+    size_t first_top, n_top; // in reply.top
+};
+
+struct top_note {
+    int32_t id;
+    double log_probability;
+};
+
+// A piece of generated text and what was noted about it. Zero it to start; reply_finish frees what it holds.
+struct reply {
+    struct run *run;
+    bool show; // write text to stdout as it is made
+    bool no_memory;
+    char *text;
+    size_t bytes, text_capacity;
+    struct token_note *tokens;
+    size_t n_tokens, token_capacity;
+    struct top_note *top;
+    size_t n_top, top_capacity;
+    struct bn_generate_result result;
+};
+
+// Whether a prompt of so many tokens fits; says which -c it takes if not.
+int reply_check_room(struct run *run, size_t n_prompt);
+
+// Processes a prompt and makes tokens as the settings say.
+int reply_generate(struct run *run, const int32_t *prompt, size_t n_prompt, struct reply *reply);
+void reply_finish(struct reply *reply);
+
+// Log-probabilities as a table on stderr.
+void reply_print_log_probs(const struct reply *reply);
+
+// The reply as one JSON object on stdout.
+int reply_print_json(struct run *run, const struct reply *reply);
+int run_print_devices_json(struct run *run, const struct bn_device_info *list, size_t n);
+
+struct perplexity {
+    size_t n_tokens, n_scored, n_windows;
+    uint32_t window;
+    double value, error;
+};
+int run_print_perplexity_json(struct run *run, const struct perplexity *result);
+
+// The line of figures on stderr.
+void figures_print(const struct run *run);
+uint64_t figures_peak_memory(void); // bytes
+double figures_rate(uint64_t count, uint64_t ns); // per second; NaN if unknown
+
+// The three things that it does.
+int run_complete(struct run *run, const char *prompt, size_t bytes);
+int run_chat(struct run *run, const char *first_message); // NULL: ask
+int run_perplexity(struct run *run);
+
+// Ctrl-C and SIGTERM: cancel the session. A third one of the same kind kills.
+void interrupts_watch(struct bn_session *session); // NULL: no longer
+unsigned interrupts_count(void);
+bool interrupts_terminated(void); // a SIGTERM was among them
+int interrupts_exit_code(void); // 128 + signal, 0 if there was none
+void interrupts_forgive(void); // forget a Ctrl-C that has done its work
+
+// Reads a line from stdin, without its newline. Returns 1, 0 at the end, or -1 if interrupted or failed; *line is
+// borrowed until the next call.
+int read_line(char **line, size_t *bytes);
+
+#endif
