@@ -9,20 +9,20 @@
 #include <string.h>
 
 // Ends the test with the error's text unless the call succeeds.
-#define MUST(call)                                                                                                  \
-    do {                                                                                                            \
-        if ((call) != BN_OK)                                                                                        \
-            die(__FILE__, __LINE__, &error);                                                                        \
+#define MUST(call)                                                                                                     \
+    do {                                                                                                               \
+        if ((call) != BN_OK)                                                                                           \
+            die(__FILE__, __LINE__, &error);                                                                           \
     } while (0)
-#define CHECK(condition, ...)                                                                                       \
-    do {                                                                                                            \
-        checks++;                                                                                                   \
-        if (!(condition)) {                                                                                         \
-            failures++;                                                                                             \
-            printf("%s:%d: ", __FILE__, __LINE__);                                                                  \
-            printf(__VA_ARGS__);                                                                                    \
-            printf("\n");                                                                                           \
-        }                                                                                                           \
+#define CHECK(condition, ...)                                                                                          \
+    do {                                                                                                               \
+        checks++;                                                                                                      \
+        if (!(condition)) {                                                                                            \
+            failures++;                                                                                                \
+            printf("%s:%d: ", __FILE__, __LINE__);                                                                     \
+            printf(__VA_ARGS__);                                                                                       \
+            printf("\n");                                                                                              \
+        }                                                                                                              \
     } while (0)
 
 static struct bn_error error;

@@ -130,9 +130,8 @@ static void fork_and_truncate(const struct rig *rig)
 
 int main(void)
 {
-    struct rig_options options = {.isa = "scalar",
-                                  .threads = 1,
-                                  .engine = {.n_ctx = 256, .n_batch = 128, .n_sessions = N_BATCH, .n_outputs = N}};
+    struct rig_options options = {
+        .isa = "scalar", .threads = 1, .engine = {.n_ctx = 256, .n_batch = 128, .n_sessions = N_BATCH, .n_outputs = N}};
     struct rig rig = rig_open(&options);
     float *reference = run_alone(&rig, 0, N);
     rig_close(&rig);

@@ -145,8 +145,8 @@ static void limits(const struct rig *rig)
 // The pool is smaller than what the sessions may use: one fails, the other goes on.
 static void pool(void)
 {
-    struct rig rig = rig_open(&(struct rig_options){
-        .device = "null", .engine = {.n_ctx = 256, .n_sessions = 2, .n_positions = 256}});
+    struct rig rig = rig_open(
+        &(struct rig_options){.device = "null", .engine = {.n_ctx = 256, .n_sessions = 2, .n_positions = 256}});
     int32_t ids[256] = {0};
     struct bn_session *a = new_session(&rig, true, 0), *b = new_session(&rig, true, 0);
     struct bn_step_item items[2] = {{.session = a, .tokens = ids, .n_tokens = 130},

@@ -1,0 +1,215 @@
+// Memory, queues, timelines, commands: no arithmetic.
+#include "runtime/base/clock.h"
+#include "tests/cts/cts.h"
+
+static void buffers(struct cts *cts)
+{
+    struct bn_span a = cts_buffer(cts, 100000, NULL);
+    const uint8_t *bytes = a.buffer->host;
+    size_t zero = 0;
+    while (bytes && zero < a.size && bytes[zero] == 0)
+        zero++;
+    CTS_CHECK(zero == a.size, "a new buffer is not zero at byte %zu", zero);
+    cts_free(&a);
+    struct bn_buffer *none;
+    CTS_CHECK(bn_buffer_create(cts->device, 0, &none, &cts->error) == BN_ERR_ARGUMENT && !none, "0 bytes");
+    struct bn_caps caps;
+    bn_device_caps(cts->device, &caps);
+    CTS_CHECK(bn_buffer_create(cts->device, caps.max_buffer + 1, &none, &cts->error) == BN_ERR_DEVICE_MEMORY && !none,
+              "more than max_buffer gives %s", bn_result_name(cts->error.code));
+    if (caps.import_align == 0)
+        return;
+    static _Alignas(4096) uint8_t memory[8192];
+    struct bn_buffer *imported;
+    if (CTS_MUST(bn_buffer_import(cts->device, memory, sizeof(memory), &imported, &cts->error))) {
+        CTS_CHECK(imported->size == sizeof(memory), "imported size");
+        bn_buffer_destroy(imported);
+    }
+    if (caps.import_align > 1)
+        CTS_CHECK(bn_buffer_import(cts->device, memory + 1, 4096, &none, &cts->error) == BN_ERR_UNSUPPORTED,
+                  "misaligned import");
+}
+
+static struct bn_command *record_copy(struct cts *cts, const struct bn_span *from, const struct bn_span *to,
+                                      const struct bn_span *slot)
+{
+    struct bn_op op = {.kind = BN_OP_COPY, .rows = 1, .in = *from, .out = *to};
+    struct bn_command *command = NULL;
+    CTS_MUST(bn_command_record(cts->device, &op, 1, slot, &command, &cts->error));
+    return command;
+}
+
+// Copies in a chain: each reads what the one before wrote.
+static void order(struct cts *cts)
+{
+    uint8_t data[1000];
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)cts_random();
+    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), spans[4];
+    struct bn_command *commands[3];
+    for (int i = 0; i < 4; i++)
+        spans[i] = cts_buffer(cts, sizeof(data), i == 0 ? data : NULL);
+    for (int i = 0; i < 3; i++)
+        commands[i] = record_copy(cts, &spans[i], &spans[i + 1], &slot);
+    for (int i = 0; i < 3; i++)
+        cts_submit(cts, commands[i], NULL, 0);
+    cts_wait(cts);
+    CTS_CHECK(memcmp(spans[3].buffer->host, data, sizeof(data)) == 0, "the chain's end differs from its start");
+    for (int i = 0; i < 3; i++)
+        bn_command_destroy(commands[i]);
+    for (int i = 0; i < 4; i++)
+        cts_free(&spans[i]);
+    cts_free(&slot);
+}
+
+// More submissions than the queue holds: BUSY at most, nothing lost, the timeline only grows.
+static void timeline(struct cts *cts)
+{
+    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = cts_buffer(cts, 64, "timeline"),
+                   b = cts_buffer(cts, 64, NULL);
+    struct bn_command *command = record_copy(cts, &a, &b, &slot);
+    uint64_t last = cts->submitted, value = 0, sleeps = 0, busy = 0, target = cts->submitted + 1000;
+    while (cts->submitted < target && cts->failures == 0) {
+        struct bn_submission submission = {command, cts->submitted + 1, NULL, 0};
+        enum bn_result result = bn_queue_submit(cts->queue, &submission, &cts->error);
+        if (result == BN_ERR_BUSY) {
+            busy++;
+            CTS_MUST(bn_queue_wait(cts->queue, last + 1, UINT64_MAX, &sleeps, &cts->error));
+        } else if (CTS_MUST(result)) {
+            cts->submitted++;
+        }
+        CTS_MUST(bn_queue_poll(cts->queue, &value, &cts->error));
+        CTS_CHECK(value >= last && value <= cts->submitted, "the timeline went from %llu to %llu",
+                  (unsigned long long)last, (unsigned long long)value);
+        last = value;
+    }
+    cts_wait(cts);
+    struct bn_caps caps;
+    bn_device_caps(cts->device, &caps);
+    CTS_MUST(bn_queue_poll(cts->queue, &value, &cts->error));
+    CTS_CHECK(value == cts->submitted, "the timeline ends at %llu", (unsigned long long)value);
+    CTS_CHECK(memcmp(b.buffer->host, "timeline", 8) == 0, "the copy did not happen");
+    bn_command_destroy(command);
+    cts_free(&a);
+    cts_free(&b);
+    cts_free(&slot);
+}
+
+// Two queues of one device have timelines of their own.
+static void queues(struct cts *cts)
+{
+    struct bn_queue *second;
+    if (!CTS_MUST(bn_queue_open(cts->device, &second, &cts->error)))
+        return;
+    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = cts_buffer(cts, 64, "one"), b = cts_buffer(cts, 64, NULL);
+    struct bn_command *command = record_copy(cts, &a, &b, &slot);
+    struct bn_submission submission = {command, 5, NULL, 0};
+    uint64_t value = 1, sleeps = 0;
+    CTS_MUST(bn_queue_poll(second, &value, &cts->error));
+    CTS_CHECK(value == 0, "a new timeline starts at 0");
+    CTS_MUST(bn_queue_submit(second, &submission, &cts->error));
+    CTS_MUST(bn_queue_wait(second, 5, UINT64_MAX, &sleeps, &cts->error));
+    CTS_CHECK(memcmp(b.buffer->host, "one", 3) == 0, "the copy did not happen");
+    bn_queue_close(second);
+    bn_command_destroy(command);
+    cts_free(&a);
+    cts_free(&b);
+    cts_free(&slot);
+}
+
+// A wait whose value nobody submits ends at its deadline, if the device works by itself.
+static void deadline(struct cts *cts)
+{
+    uint64_t sleeps = 0;
+    enum bn_result result =
+        bn_queue_wait(cts->queue, cts->submitted + 1, bn_clock_ns() + 5000000, &sleeps, &cts->error);
+    CTS_CHECK(result == BN_ERR_TIMEOUT, "a wait for nothing gives %s", bn_result_name(result));
+}
+
+// A command that was told to stop does nothing more, says so, and the timeline goes on.
+static void stop(struct cts *cts)
+{
+    uint32_t word = 7;
+    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = cts_buffer(cts, 64, "stop"), b = cts_buffer(cts, 64, NULL);
+    struct bn_command *command = record_copy(cts, &a, &b, &slot);
+    cts_submit(cts, command, &word, 7);
+    cts_wait(cts);
+    CTS_CHECK(cts_slot_header(&slot)->status == BN_SLOT_STOPPED, "status is %u", cts_slot_header(&slot)->status);
+    CTS_CHECK(((uint8_t *)b.buffer->host)[0] == 0, "a stopped command wrote");
+    cts_submit(cts, command, &word, 8);
+    cts_wait(cts);
+    CTS_CHECK(cts_slot_header(&slot)->status == BN_SLOT_OK, "status is %u", cts_slot_header(&slot)->status);
+    CTS_CHECK(memcmp(b.buffer->host, "stop", 4) == 0, "a command that was not stopped did nothing");
+    bn_command_destroy(command);
+    cts_free(&a);
+    cts_free(&b);
+    cts_free(&slot);
+}
+
+static void kv_copy(struct cts *cts)
+{
+    enum { LAYERS = 2, HEADS = 1, DIM = 16, PAGES = 4 };
+    size_t bytes = bn_kv_page_bytes(LAYERS, HEADS, DIM);
+    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), pool = cts_buffer(cts, bytes * PAGES, NULL);
+    uint8_t *pages = pool.buffer->host;
+    for (size_t i = 0; i < bytes * PAGES; i++)
+        pages[i] = (uint8_t)(i / bytes * 10 + i % 7);
+    struct bn_slot *header = cts_slot_header(&slot);
+    struct bn_slot_copy *copies = (void *)((uint8_t *)header + header->copy_at);
+    copies[0] = (struct bn_slot_copy){0, 2};
+    copies[1] = (struct bn_slot_copy){1, 3};
+    header->n_copies = 2;
+    struct bn_op op = {.kind = BN_OP_KV_COPY,
+                       .rows = 1,
+                       .kv = pool,
+                       .heads = 1,
+                       .kv_heads = HEADS,
+                       .head_dim = DIM,
+                       .n_layers = LAYERS,
+                       .positions = 256};
+    cts_run(cts, &op, &slot);
+    CTS_CHECK(memcmp(pages, pages + 2 * bytes, 2 * bytes) == 0, "the pages differ");
+    cts_free(&pool);
+    cts_free(&slot);
+}
+
+// Ops that the front door must refuse: each differs from a good one in one thing.
+static void misuse(struct cts *cts)
+{
+    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), in = cts_buffer(cts, 4 * 256, NULL),
+                   out = cts_buffer(cts, 4 * 256, NULL), norm = cts_buffer(cts, 256, NULL);
+    const struct bn_op good = {.kind = BN_OP_NORM, .rows = 4, .cols = 64, .in = in, .out = out, .norm = norm};
+    struct bn_command *command;
+    if (CTS_MUST(bn_command_record(cts->device, &good, 1, &slot, &command, &cts->error)))
+        bn_command_destroy(command);
+    struct bn_op bad[10];
+    for (int i = 0; i < 10; i++)
+        bad[i] = good;
+    bad[0].kind = BN_OP_COUNT;
+    bad[1].rows = 0;
+    bad[2].cols = 65;
+    bad[3].rows = 5; // larger than the buffers
+    bad[4].in.buffer = NULL;
+    bad[5].out.offset = 4; // beyond the end
+    bad[6].in.size = UINT64_MAX - 8;
+    bad[7].in2 = in; // this op has no such operand
+    bad[8].norm.size = 8;
+    bad[9].w[0].data = in; // nor weights
+    for (int i = 0; i < 10; i++) {
+        enum bn_result result = bn_command_record(cts->device, &bad[i], 1, &slot, &command, &cts->error);
+        CTS_CHECK(result == BN_ERR_ARGUMENT && !command, "bad op %d gives %s", i, bn_result_name(result));
+        CTS_CHECK(cts->error.subject[0], "bad op %d: no subject", i);
+    }
+    struct bn_span no_slot = {0};
+    CTS_CHECK(bn_command_record(cts->device, &good, 1, &no_slot, &command, &cts->error) == BN_ERR_ARGUMENT,
+              "a command without slot");
+    cts_free(&slot);
+    cts_free(&in);
+    cts_free(&out);
+    cts_free(&norm);
+}
+
+const struct cts_case cts_device_cases[] = {
+    {"buffers", buffers}, {"order", order},     {"timeline", timeline}, {"queues", queues}, {"deadline", deadline},
+    {"stop", stop},       {"kv_copy", kv_copy}, {"misuse", misuse},     {NULL, NULL},
+};

@@ -1,0 +1,435 @@
+// Every op with arithmetic against the scalar kernels: integers exact, and floats too where the device promises it.
+#include <math.h>
+
+#include "runtime/layout/layout.h"
+#include "tests/cts/cts.h"
+
+enum { MAX_ROWS = 5 };
+static const uint32_t row_counts[] = {1, 3, MAX_ROWS};
+
+static float *random_floats(size_t n, float scale)
+{
+    float *values = malloc(n * sizeof(*values));
+    for (size_t i = 0; i < n; i++)
+        values[i] = ((float)(cts_random() % 20001) / 10000.0f - 1.0f) * scale;
+    return values;
+}
+
+// A ternary matrix in the layout that the device prefers, and the same in the oracle's (I2_S A).
+struct ternary {
+    struct bn_weight weight;
+    uint8_t *oracle;
+};
+
+static struct ternary make_ternary(struct cts *cts, enum bn_op_kind kind, uint32_t rows, uint32_t cols, float scale)
+{
+    struct ternary t = {.weight = {.rows = rows, .cols = cols, .scale = scale}};
+    int8_t *trits = malloc((size_t)rows * cols);
+    for (size_t i = 0; i < (size_t)rows * cols; i++)
+        trits[i] = (int8_t)(cts_random() % 3) - 1;
+    size_t bytes = bn_layout_bytes(BN_LAYOUT_I2S_A, rows, cols);
+    t.oracle = malloc(bytes);
+    bn_layout_get(BN_LAYOUT_I2S_A)->pack(trits, rows, cols, t.oracle);
+    CTS_MUST(bn_device_preferred_layout(cts->device, kind, BN_LAYOUT_I2S_A, &t.weight.layout, &cts->error));
+    t.weight.data = cts_buffer(cts, bn_layout_bytes(t.weight.layout, rows, cols), NULL);
+    bn_layout_get(t.weight.layout)->pack(trits, rows, cols, t.weight.data.buffer->host);
+    free(trits);
+    return t;
+}
+
+static void free_ternary(struct ternary *t)
+{
+    cts_free(&t->weight.data);
+    free(t->oracle);
+}
+
+static void compare(struct cts *cts, const char *what, const struct bn_span *span, const float *expected, size_t n)
+{
+    const float *got = (const float *)(const void *)((const uint8_t *)span->buffer->host + span->offset);
+    size_t differ = 0;
+    for (size_t i = 0; i < n; i++)
+        differ += cts->exact ? memcmp(&got[i], &expected[i], sizeof(*got)) != 0
+                             : !(fabsf(got[i] - expected[i]) <= 1e-5f * (1.0f + fabsf(expected[i])));
+    CTS_CHECK(differ == 0, "%s: %zu of %zu values differ", what, differ, n);
+}
+
+// Quantised rows on the device and for the oracle.
+struct rows8 {
+    struct bn_span q, scales;
+    int8_t *oracle_q;
+    struct bn_row_scale *oracle_scales;
+};
+
+static struct rows8 make_rows8(struct cts *cts, uint32_t rows, uint32_t cols)
+{
+    struct rows8 r;
+    r.oracle_q = aligned_alloc(64, (size_t)rows * cols);
+    r.oracle_scales = calloc(rows, sizeof(*r.oracle_scales));
+    float *x = random_floats((size_t)rows * cols, 3.0f);
+    for (uint32_t i = 0; i < rows; i++)
+        cts->oracle->quantise(x + (size_t)i * cols, NULL, cols, 1e-5f, r.oracle_q + (size_t)i * cols,
+                              &r.oracle_scales[i]);
+    r.q = cts_buffer(cts, (size_t)rows * cols, r.oracle_q);
+    r.scales = cts_buffer(cts, rows * sizeof(*r.oracle_scales), r.oracle_scales);
+    free(x);
+    return r;
+}
+
+static void free_rows8(struct rows8 *r)
+{
+    cts_free(&r->q);
+    cts_free(&r->scales);
+    free(r->oracle_q);
+    free(r->oracle_scales);
+}
+
+// What the oracle says of out [rows][t->weight.rows] = t * r (+ add).
+static float *oracle_matmul(struct cts *cts, const struct ternary *t, const struct rows8 *r, uint32_t rows,
+                            const float *add)
+{
+    size_t n = t->weight.rows, cols = t->weight.cols;
+    int32_t *acc = malloc(n * sizeof(*acc));
+    float *out = malloc(rows * n * sizeof(*out));
+    for (uint32_t i = 0; i < rows; i++) {
+        cts->oracle->ternary(t->oracle, n, cols, r->oracle_q + i * cols, cols, &r->oracle_scales[i], 1, acc, n);
+        cts->oracle->dequantise(acc, n, t->weight.scale / r->oracle_scales[i].scale, add ? add + i * n : NULL,
+                                out + i * n);
+    }
+    free(acc);
+    return out;
+}
+
+static void embed(struct cts *cts)
+{
+    enum { VOCAB = 37, COLS = 48 };
+    static const enum bn_layout layouts[] = {BN_LAYOUT_F32, BN_LAYOUT_F16, BN_LAYOUT_BF16};
+    uint32_t tokens[MAX_ROWS] = {0, 36, 5, 5, 17};
+    for (int l = 0; l < 3; l++) {
+        float *values = random_floats((size_t)VOCAB * COLS, 2.0f), expected[MAX_ROWS * COLS];
+        uint16_t *half = malloc(sizeof(*half) * VOCAB * COLS);
+        for (size_t i = 0; i < (size_t)VOCAB * COLS; i++) {
+            uint32_t bits;
+            memcpy(&bits, &values[i], sizeof(bits));
+            half[i] = layouts[l] == BN_LAYOUT_F16 ? bn_f32_to_f16(values[i]) : (uint16_t)(bits >> 16);
+        }
+        const void *data = layouts[l] == BN_LAYOUT_F32 ? (void *)values : (void *)half;
+        struct bn_weight w = {.layout = layouts[l], .rows = VOCAB, .cols = COLS, .scale = 1};
+        w.data = cts_buffer(cts, bn_layout_bytes(layouts[l], VOCAB, COLS), data);
+        struct bn_span slot = cts_slot(cts, MAX_ROWS, tokens, NULL), out = cts_buffer(cts, sizeof(expected), NULL);
+        struct bn_op op = {.kind = BN_OP_EMBED, .rows = MAX_ROWS, .cols = COLS, .out = out};
+        op.w[0] = w;
+        cts_run(cts, &op, &slot);
+        for (int i = 0; i < MAX_ROWS; i++)
+            bn_layout_get(layouts[l])->widen(data, COLS, tokens[i], expected + (size_t)i * COLS);
+        compare(cts, bn_layout_get(layouts[l])->name, &out, expected, MAX_ROWS * COLS);
+        cts_free(&w.data);
+        cts_free(&slot);
+        cts_free(&out);
+        free(values);
+        free(half);
+    }
+}
+
+static void quantise(struct cts *cts)
+{
+    enum { COLS = 384 };
+    for (int with_norm = 0; with_norm < 2; with_norm++) {
+        float *x = random_floats(MAX_ROWS * COLS, 100.0f), *norm = random_floats(COLS, 2.0f);
+        struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, NULL), in = cts_buffer(cts, MAX_ROWS * COLS * 4, x),
+                       weights = cts_buffer(cts, COLS * 4, norm), out = cts_buffer(cts, MAX_ROWS * COLS, NULL),
+                       scales = cts_buffer(cts, MAX_ROWS * sizeof(struct bn_row_scale), NULL);
+        struct bn_op op = {
+            .kind = BN_OP_QUANTISE, .rows = MAX_ROWS, .cols = COLS, .in = in, .out = out, .out2 = scales, .eps = 1e-5f};
+        if (with_norm)
+            op.norm = weights;
+        cts_run(cts, &op, &slot);
+        _Alignas(64) int8_t q[COLS];
+        for (int i = 0; i < MAX_ROWS; i++) {
+            struct bn_row_scale scale;
+            cts->oracle->quantise(x + (size_t)i * COLS, with_norm ? norm : NULL, COLS, 1e-5f, q, &scale);
+            const struct bn_row_scale *got = (const struct bn_row_scale *)scales.buffer->host + i;
+            CTS_CHECK(memcmp(q, (int8_t *)out.buffer->host + (size_t)i * COLS, COLS) == 0, "row %d differs", i);
+            CTS_CHECK(got->sum == scale.sum && got->scale == scale.scale, "scale of row %d differs", i);
+        }
+        cts_free(&slot);
+        cts_free(&in);
+        cts_free(&weights);
+        cts_free(&out);
+        cts_free(&scales);
+        free(x);
+        free(norm);
+    }
+}
+
+static void matmul(struct cts *cts)
+{
+    static const uint32_t shapes[][2] = {{32, 128}, {33, 256}, {128, 2560}, {4, 6912}};
+    for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++)
+        for (size_t c = 0; c < sizeof(row_counts) / sizeof(row_counts[0]); c++) {
+            uint32_t n = shapes[s][0], cols = shapes[s][1], rows = row_counts[c];
+            struct ternary t = make_ternary(cts, BN_OP_MATMUL, n, cols, 0.37f);
+            struct rows8 r = make_rows8(cts, MAX_ROWS, cols);
+            float *residual = random_floats((size_t)MAX_ROWS * n, 1.0f);
+            struct bn_span slot = cts_slot(cts, rows, NULL, NULL),
+                           out = cts_buffer(cts, (size_t)MAX_ROWS * n * 4, residual);
+            struct bn_op op = {.kind = BN_OP_MATMUL,
+                               .rows = MAX_ROWS,
+                               .cols = cols,
+                               .in = r.q,
+                               .in2 = r.scales,
+                               .in3 = out,
+                               .out = out};
+            op.w[0] = t.weight;
+            cts_run(cts, &op, &slot);
+            float *expected = oracle_matmul(cts, &t, &r, rows, residual);
+            compare(cts, "matmul", &out, expected, (size_t)rows * n);
+            free(expected);
+            free(residual);
+            cts_free(&slot);
+            cts_free(&out);
+            free_rows8(&r);
+            free_ternary(&t);
+        }
+}
+
+enum { HEADS = 4, KV_HEADS = 2, DIM = 32, LAYERS = 2, POSITIONS = 256, POOL_PAGES = 4 };
+
+static void fill_geometry(struct bn_op *op)
+{
+    op->heads = HEADS;
+    op->kv_heads = KV_HEADS;
+    op->head_dim = DIM;
+    op->n_layers = LAYERS;
+    op->layer = 1;
+    op->positions = POSITIONS;
+}
+
+static void qkv_in_order(struct cts *cts, enum bn_rope_order rope_order)
+{
+    enum { COLS = 256 };
+    uint32_t positions[MAX_ROWS] = {0, 63, 64, 65, 200};
+    struct ternary t[3] = {make_ternary(cts, BN_OP_QKV, HEADS * DIM, COLS, 0.5f),
+                           make_ternary(cts, BN_OP_QKV, KV_HEADS * DIM, COLS, 0.25f),
+                           make_ternary(cts, BN_OP_QKV, KV_HEADS * DIM, COLS, 0.75f)};
+    struct rows8 r = make_rows8(cts, MAX_ROWS, COLS);
+    float *table = random_floats((size_t)POSITIONS * DIM, 1.0f);
+    struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, positions), rope = cts_buffer(cts, POSITIONS * DIM * 4, table),
+                   out = cts_buffer(cts, MAX_ROWS * HEADS * DIM * 4, NULL),
+                   pool = cts_buffer(cts, bn_kv_page_bytes(LAYERS, KV_HEADS, DIM) * POOL_PAGES, NULL);
+    struct bn_op op = {.kind = BN_OP_QKV,
+                       .rows = MAX_ROWS,
+                       .cols = COLS,
+                       .in = r.q,
+                       .in2 = r.scales,
+                       .out = out,
+                       .kv = pool,
+                       .rope = rope,
+                       .rope_order = rope_order};
+    for (int i = 0; i < 3; i++)
+        op.w[i] = t[i].weight;
+    fill_geometry(&op);
+    cts_run(cts, &op, &slot);
+    float *expected[3];
+    for (int i = 0; i < 3; i++)
+        expected[i] = oracle_matmul(cts, &t[i], &r, MAX_ROWS, NULL);
+    size_t wrong = 0;
+    for (uint32_t i = 0; i < MAX_ROWS; i++) {
+        const float *angles = table + (size_t)positions[i] * DIM;
+        cts->oracle->rope(expected[0] + (size_t)i * HEADS * DIM, HEADS, DIM, angles, rope_order);
+        cts->oracle->rope(expected[1] + (size_t)i * KV_HEADS * DIM, KV_HEADS, DIM, angles, rope_order);
+        const uint8_t *page = (const uint8_t *)pool.buffer->host +
+                              positions[i] / BN_PAGE_POSITIONS * bn_kv_page_bytes(LAYERS, KV_HEADS, DIM);
+        for (uint32_t which = 0; which < 2; which++)
+            for (uint32_t h = 0; h < KV_HEADS; h++) {
+                uint16_t row[DIM];
+                cts->oracle->narrow_f16(expected[1 + which] + ((size_t)i * KV_HEADS + h) * DIM, DIM, row);
+                wrong +=
+                    memcmp(row, page + bn_kv_row_offset(1, which, h, positions[i], KV_HEADS, DIM), sizeof(row)) != 0;
+            }
+    }
+    compare(cts, "q", &out, expected[0], MAX_ROWS * HEADS * DIM);
+    CTS_CHECK(wrong == 0, "%zu rows of the KV pool differ", wrong);
+    for (int i = 0; i < 3; i++) {
+        free(expected[i]);
+        free_ternary(&t[i]);
+    }
+    free(table);
+    free_rows8(&r);
+    cts_free(&slot);
+    cts_free(&rope);
+    cts_free(&out);
+    cts_free(&pool);
+}
+
+static void qkv(struct cts *cts)
+{
+    qkv_in_order(cts, BN_ROPE_HALVES);
+    qkv_in_order(cts, BN_ROPE_PAIRS);
+}
+
+static void attention(struct cts *cts)
+{
+    uint32_t positions[MAX_ROWS] = {0, 63, 64, 130, 255};
+    size_t bytes = bn_kv_page_bytes(LAYERS, KV_HEADS, DIM) * POOL_PAGES, n = (size_t)MAX_ROWS * HEADS * DIM;
+    float *q = random_floats(n, 2.0f), *kv = random_floats(bytes / 2, 1.5f), *expected = malloc(n * sizeof(*expected));
+    struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, positions), in = cts_buffer(cts, n * 4, q),
+                   out = cts_buffer(cts, n * 4, NULL), pool = cts_buffer(cts, bytes, NULL);
+    cts->oracle->narrow_f16(kv, bytes / 2, pool.buffer->host);
+    struct bn_op op = {
+        .kind = BN_OP_ATTENTION, .rows = MAX_ROWS, .cols = HEADS * DIM, .in = in, .out = out, .kv = pool};
+    fill_geometry(&op);
+    cts_run(cts, &op, &slot);
+    const struct bn_slot *header = cts_slot_header(&slot);
+    float scores[HEADS / KV_HEADS * POSITIONS];
+    for (uint32_t i = 0; i < MAX_ROWS; i++)
+        for (uint32_t h = 0; h < KV_HEADS; h++) {
+            size_t at = ((size_t)i * HEADS + h * (HEADS / KV_HEADS)) * DIM;
+            struct bn_attend args = {.q = q + at,
+                                     .out = expected + at,
+                                     .scores = scores,
+                                     .pool = pool.buffer->host,
+                                     .pages = (const void *)((const uint8_t *)header + header->page_at),
+                                     .page_bytes = bn_kv_page_bytes(LAYERS, KV_HEADS, DIM),
+                                     .k_offset = bn_kv_row_offset(1, 0, h, 0, KV_HEADS, DIM),
+                                     .v_offset = bn_kv_row_offset(1, 1, h, 0, KV_HEADS, DIM),
+                                     .n_positions = positions[i] + 1,
+                                     .group = HEADS / KV_HEADS,
+                                     .head_dim = DIM,
+                                     .scale = 1.0f / sqrtf((float)DIM)};
+            cts->oracle->attend(&args);
+        }
+    compare(cts, "attention", &out, expected, n);
+    free(q);
+    free(kv);
+    free(expected);
+    cts_free(&slot);
+    cts_free(&in);
+    cts_free(&out);
+    cts_free(&pool);
+}
+
+static void gate_up(struct cts *cts)
+{
+    enum { N = 70, COLS = 256 };
+    for (int a = BN_OP_RELU2; a <= BN_OP_SILU; a++) {
+        struct ternary gate = make_ternary(cts, BN_OP_GATE_UP, N, COLS, 0.5f),
+                       up = make_ternary(cts, BN_OP_GATE_UP, N, COLS, 0.3f);
+        struct rows8 r = make_rows8(cts, MAX_ROWS, COLS);
+        struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, NULL), out = cts_buffer(cts, MAX_ROWS * N * 4, NULL);
+        struct bn_op op = {.kind = BN_OP_GATE_UP,
+                           .rows = MAX_ROWS,
+                           .cols = COLS,
+                           .in = r.q,
+                           .in2 = r.scales,
+                           .out = out,
+                           .activation = (enum bn_op_activation)a};
+        op.w[0] = gate.weight;
+        op.w[1] = up.weight;
+        cts_run(cts, &op, &slot);
+        float expected[MAX_ROWS * N];
+        int32_t g[N], u[N];
+        for (int i = 0; i < MAX_ROWS; i++) {
+            const int8_t *q = r.oracle_q + (size_t)i * COLS;
+            const struct bn_row_scale *scale = &r.oracle_scales[i];
+            cts->oracle->ternary(gate.oracle, N, COLS, q, COLS, scale, 1, g, N);
+            cts->oracle->ternary(up.oracle, N, COLS, q, COLS, scale, 1, u, N);
+            cts->oracle->gate(g, u, N, 0.5f / scale->scale, 0.3f / scale->scale, op.activation, expected + i * N);
+        }
+        compare(cts, a == BN_OP_RELU2 ? "relu2" : "silu", &out, expected, MAX_ROWS * N);
+        cts_free(&slot);
+        cts_free(&out);
+        free_rows8(&r);
+        free_ternary(&gate);
+        free_ternary(&up);
+    }
+}
+
+// Norm and head work on the output rows only, in the slot's order.
+static void set_outputs(const struct bn_span *slot, uint32_t a, uint32_t b, uint32_t first)
+{
+    struct bn_slot *header = cts_slot_header(slot);
+    uint32_t *outputs = (void *)((uint8_t *)header + header->output_at);
+    header->n_outputs = 2;
+    header->first_output = first;
+    outputs[0] = a;
+    outputs[1] = b;
+}
+
+static void norm(struct cts *cts)
+{
+    enum { COLS = 80 };
+    float *x = random_floats(MAX_ROWS * COLS, 9.0f), *weights = random_floats(COLS, 2.0f), expected[2 * COLS];
+    struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, NULL), in = cts_buffer(cts, MAX_ROWS * COLS * 4, x),
+                   w = cts_buffer(cts, COLS * 4, weights), out = cts_buffer(cts, MAX_ROWS * COLS * 4, NULL);
+    set_outputs(&slot, 4, 1, 0);
+    struct bn_op op = {
+        .kind = BN_OP_NORM, .rows = MAX_ROWS, .cols = COLS, .in = in, .norm = w, .out = out, .eps = 1e-5f};
+    cts_run(cts, &op, &slot);
+    cts->oracle->norm(x + 4 * COLS, weights, COLS, 1e-5f, expected);
+    cts->oracle->norm(x + 1 * COLS, weights, COLS, 1e-5f, expected + COLS);
+    compare(cts, "norm", &out, expected, 2 * COLS);
+    free(x);
+    free(weights);
+    cts_free(&slot);
+    cts_free(&in);
+    cts_free(&w);
+    cts_free(&out);
+}
+
+static void head(struct cts *cts)
+{
+    enum { VOCAB = 201, COLS = 64 };
+    float *x = random_floats(MAX_ROWS * COLS, 3.0f), *table = random_floats((size_t)VOCAB * COLS, 1.0f);
+    uint16_t *half = malloc(sizeof(*half) * VOCAB * COLS);
+    cts->oracle->narrow_f16(table, (size_t)VOCAB * COLS, half);
+    struct bn_weight w = {.layout = BN_LAYOUT_F16, .rows = VOCAB, .cols = COLS, .scale = 1};
+    w.data = cts_buffer(cts, sizeof(*half) * VOCAB * COLS, half);
+    struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, NULL), in = cts_buffer(cts, MAX_ROWS * COLS * 4, x),
+                   out = cts_buffer(cts, (MAX_ROWS + 1) * VOCAB * 4, NULL), second = out;
+    set_outputs(&slot, 4, 1, 1); // logits go to rows 1 and 2
+    struct bn_op op = {.kind = BN_OP_HEAD, .rows = MAX_ROWS, .cols = COLS, .in = in, .out = out};
+    op.w[0] = w;
+    cts_run(cts, &op, &slot);
+    float *expected = malloc(sizeof(*expected) * 2 * VOCAB);
+    cts->oracle->dot(BN_LAYOUT_F16, half, VOCAB, COLS, x, expected);
+    cts->oracle->dot(BN_LAYOUT_F16, half, VOCAB, COLS, x + COLS, expected + VOCAB);
+    second.offset += VOCAB * sizeof(float);
+    compare(cts, "head", &second, expected, 2 * VOCAB);
+    free(x);
+    free(table);
+    free(half);
+    free(expected);
+    cts_free(&w.data);
+    cts_free(&slot);
+    cts_free(&in);
+    cts_free(&out);
+}
+
+// A NaN or infinity ends in the slot's status, whichever row it is in.
+static void not_finite(struct cts *cts)
+{
+    enum { COLS = 128 };
+    static const float poisons[] = {NAN, INFINITY, -INFINITY};
+    for (int p = 0; p < 3; p++) {
+        float *x = random_floats(MAX_ROWS * COLS, 1.0f);
+        x[3 * COLS + 77] = poisons[p];
+        struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, NULL), in = cts_buffer(cts, MAX_ROWS * COLS * 4, x),
+                       out = cts_buffer(cts, MAX_ROWS * COLS, NULL),
+                       scales = cts_buffer(cts, MAX_ROWS * sizeof(struct bn_row_scale), NULL);
+        struct bn_op op = {
+            .kind = BN_OP_QUANTISE, .rows = MAX_ROWS, .cols = COLS, .in = in, .out = out, .out2 = scales, .eps = 1e-5f};
+        cts_run(cts, &op, &slot);
+        CTS_CHECK(cts_slot_header(&slot)->status == BN_SLOT_NOT_FINITE, "%g goes unnoticed", (double)poisons[p]);
+        cts_free(&slot);
+        cts_free(&in);
+        cts_free(&out);
+        cts_free(&scales);
+        free(x);
+    }
+}
+
+const struct cts_case cts_op_cases[] = {
+    {"embed", embed},           {"quantise", quantise}, {"matmul", matmul}, {"qkv", qkv},
+    {"attention", attention},   {"gate_up", gate_up},   {"norm", norm},     {"head", head},
+    {"not_finite", not_finite}, {NULL, NULL},
+};
