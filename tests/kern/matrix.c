@@ -51,7 +51,7 @@ void test_ternary(struct kern *t)
     for (uint32_t c = 0; c < 360; c++)
         ternary_case(t, 1 + random_below(t, 13), cols[c < 160 ? c % 10 : c % 6], 1 + c % 9, c / 4 % 4, c % 4);
     ternary_case(t, 300, 1920, 5, 0, 0); // past the tile of rows
-    for (uint32_t c = 0; c < 16; c++) // K of 2^20: the largest sums
+    for (uint32_t c = 0; c < 16; c++)    // K of 2^20: the largest sums
         ternary_case(t, 2, 1 << 20, 1 + c / 15, c / 4, c % 4);
 }
 

@@ -6,10 +6,10 @@
 
 enum tool_exit {
     TOOL_EXIT_OK = 0,
-    TOOL_EXIT_CHECK = 1, // a check failed
-    TOOL_EXIT_USAGE = 2, // wrong usage, or a path that cannot be read
-    TOOL_EXIT_MODEL = 3, // the model was refused
-    TOOL_EXIT_DEVICE = 4, // a device is not there, not ready, or failed
+    TOOL_EXIT_CHECK = 1,    // a check failed
+    TOOL_EXIT_USAGE = 2,    // wrong usage, or a path that cannot be read
+    TOOL_EXIT_MODEL = 3,    // the model was refused
+    TOOL_EXIT_DEVICE = 4,   // a device is not there, not ready, or failed
     TOOL_EXIT_RESOURCE = 5, // memory or disk
     TOOL_EXIT_INTERNAL = 70,
     TOOL_EXIT_SIGNAL = 128, // plus the signal's number

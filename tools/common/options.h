@@ -19,10 +19,10 @@ struct tool_list {
 void tool_list_finish(struct tool_list *list);
 
 enum tool_type {
-    TOOL_TYPE_FLAG, // bool; --name sets it, --no-name clears it
+    TOOL_TYPE_FLAG,   // bool; --name sets it, --no-name clears it
     TOOL_TYPE_SWITCH, // int, the same with a third value -1: not given
     TOOL_TYPE_STRING, // const char *, NULL: not given
-    TOOL_TYPE_LIST, // struct tool_list; may be given several times
+    TOOL_TYPE_LIST,   // struct tool_list; may be given several times
     TOOL_TYPE_U32,
     TOOL_TYPE_U64,
     TOOL_TYPE_I64,
@@ -33,13 +33,13 @@ enum tool_type {
 struct tool_option {
     const char *group; // heading of this row and those after it; NULL: as before
     const char *names; // "-m --model": shown in this order, the last one is used in messages
-    const char *arg; // what stands for the value in the help; NULL for flags and switches
+    const char *arg;   // what stands for the value in the help; NULL for flags and switches
     enum tool_type type;
-    size_t offset; // of the target in the tool's struct
-    double min, max; // of numbers; both 0: what the type holds
-    const char *words; // of TOOL_TYPE_WORD: "auto always never"
+    size_t offset;        // of the target in the tool's struct
+    double min, max;      // of numbers; both 0: what the type holds
+    const char *words;    // of TOOL_TYPE_WORD: "auto always never"
     const char *optional; // the value meant when none is given; then a value is possible with = only
-    const char *shown; // default as the help shows it; NULL: the value in `defaults`, "": nothing
+    const char *shown;    // default as the help shows it; NULL: the value in `defaults`, "": nothing
     const char *help;
 };
 
@@ -50,7 +50,7 @@ struct tool_foreign {
 };
 
 struct tool_program {
-    const char *name; // "bitnet-run"
+    const char *name;  // "bitnet-run"
     const char *usage; // one line per form, without the name
     const char *about; // a paragraph under the usage
     const char *notes; // at the end of the help; may be NULL

@@ -18,8 +18,8 @@ bool tool_use_color(enum tool_color when, int fd);
 
 // Standard output. Zero it to start.
 struct tool_out {
-    bool gather; // write in large pieces; otherwise text appears as it is made
-    int failed; // errno of the first write that failed; nothing is written after it
+    bool gather;    // write in large pieces; otherwise text appears as it is made
+    int failed;     // errno of the first write that failed; nothing is written after it
     bool at_middle; // the last byte written was not a newline
     size_t n_held;
     char held[8192];

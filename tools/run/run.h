@@ -40,7 +40,7 @@ extern const struct tool_program run_program;
 struct figures {
     uint64_t n_prompt, prompt_ns;
     uint64_t n_tokens, n_decoded, decode_ns; // n_decoded: tokens within decode_ns, all but the first of a reply
-    uint64_t first_token_ns; // of the first reply; 0: none
+    uint64_t first_token_ns;                 // of the first reply; 0: none
 };
 
 struct run {
@@ -116,7 +116,7 @@ int run_print_perplexity_json(struct run *run, const struct perplexity *result);
 
 // The line of figures on stderr.
 void figures_print(const struct run *run);
-uint64_t figures_peak_memory(void); // bytes
+uint64_t figures_peak_memory(void);               // bytes
 double figures_rate(uint64_t count, uint64_t ns); // per second; NaN if unknown
 
 // The three things that it does.
@@ -128,8 +128,8 @@ int run_perplexity(struct run *run);
 void interrupts_watch(struct bn_session *session); // NULL: no longer
 unsigned interrupts_count(void);
 bool interrupts_terminated(void); // a SIGTERM was among them
-int interrupts_exit_code(void); // 128 + signal, 0 if there was none
-void interrupts_forgive(void); // forget a Ctrl-C that has done its work
+int interrupts_exit_code(void);   // 128 + signal, 0 if there was none
+void interrupts_forgive(void);    // forget a Ctrl-C that has done its work
 
 // Reads a line from stdin, without its newline. Returns 1, 0 at the end, or -1 if interrupted or failed; *line is
 // borrowed until the next call.
