@@ -185,8 +185,10 @@ void test_attend(struct kern *t)
     static const enum fill fills[] = {FILL_UNIT, FILL_TINY, FILL_TIES, FILL_HUGE, FILL_UNIT};
     for (uint32_t n = 1; n <= 70; n++)
         attend_case(t, n, dims[n % 3], 1 + n % 5, fills[n % 5]);
-    for (uint32_t c = 0; c < 60; c++)
-        attend_case(t, 1 + random_below(t, 300), dims[c % 7], 1 + random_below(t, 8), fills[c % 5]);
+    for (uint32_t c = 0; c < 60; c++) {
+        uint32_t n = 1 + random_below(t, 300), group = 1 + random_below(t, 8);
+        attend_case(t, n, dims[c % 7], group, fills[c % 5]);
+    }
     attend_case(t, 129, 512, 3, FILL_UNIT);
     attend_case(t, 512, 128, 4, FILL_UNIT);
     for (uint32_t c = 0; c < 20; c++) {
