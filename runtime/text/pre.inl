@@ -21,7 +21,7 @@ BN_PRE(BN_LIST("llama-bpe", "llama3", "llama-v3"), BN_LIST("bitnet-b1.58", "bitn
        "|[" SPACE "]*[\\r\\n]+"
        "|[" SPACE "]+(?![^" SPACE "])"
        "|[" SPACE "]+")
-BN_PRE(BN_LIST("gpt-2", "default"), BN_LIST(""), false, false,
+BN_PRE(BN_LIST("gpt-2"), BN_LIST(""), false, false,
        "'(?:s|t|re|ve|m|ll|d)"
        "| ?\\p{L}+"
        "| ?\\p{N}+"

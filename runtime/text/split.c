@@ -20,10 +20,10 @@ static const struct bn_pre rows[] = {
 };
 #undef BN_PRE
 
-static bool in_list(const char *const *list, const struct bn_str *name)
+static bool in_list(const char *const *list, struct bn_str name)
 {
     for (int i = 0; i < BN_PRE_NAMES && list[i]; i++) {
-        if (bn_str_is(*name, list[i]))
+        if (bn_str_is(name, list[i]))
             return true;
     }
     return false;
@@ -32,15 +32,17 @@ static bool in_list(const char *const *list, const struct bn_str *name)
 enum bn_result bn_pre_find(const struct bn_host *host, const struct bn_vocab *vocab, const struct bn_pre **out,
                            struct bn_error *err)
 {
-    const struct bn_str none = {"", 0};
-    const struct bn_pre *other = NULL;
+    const struct bn_str any = {"", 0};
+    const struct bn_pre *fallback = NULL;
     bool unsure = vocab->pre.bytes == 0 || bn_str_is(vocab->pre, "default");
     *out = NULL;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && !*out; i++) {
-        if (unsure ? in_list(rows[i].architectures, &vocab->architecture) : in_list(rows[i].names, &vocab->pre))
+        if (in_list(rows[i].architectures, any))
+            fallback = &rows[i];
+        else if (unsure && in_list(rows[i].architectures, vocab->architecture))
             *out = &rows[i];
-        if (in_list(rows[i].architectures, &none))
-            other = &rows[i];
+        if (!unsure && in_list(rows[i].names, vocab->pre))
+            *out = &rows[i];
     }
     if (*out)
         return BN_OK;
@@ -49,8 +51,8 @@ enum bn_result bn_pre_find(const struct bn_host *host, const struct bn_vocab *vo
                           "the pre-tokeniser \"%.*s\" is not known",
                           (int)(vocab->pre.bytes < 64 ? vocab->pre.bytes : 64), vocab->pre.data);
     bn_log(host, BN_LOG_WARNING, "%s: no pre-tokeniser is named (tokenizer.ggml.pre); taking %s", vocab->file,
-           other->names[0]);
-    *out = other;
+           fallback->names[0]);
+    *out = fallback;
     return BN_OK;
 }
 

@@ -102,12 +102,13 @@ static enum bn_result sort_specials(struct bn_tokenizer *tokenizer, const struct
     qsort(tokenizer->specials, tokenizer->n_specials, sizeof(*tokenizer->specials), compare_specials);
     for (size_t i = 1; i < tokenizer->n_specials; i++) {
         special = &tokenizer->specials[i];
-        if (compare_specials(special - 1, special) == 0) {
-            char subject[64];
-            snprintf(subject, sizeof(subject), "tokenizer.ggml.tokens[%" PRId32 "]", special->id);
-            return bn_fail_at(err, BN_ERR_MODEL, vocab->file, subject, UINT64_MAX, "the same token as %" PRId32,
-                              special[-1].id);
-        }
+        if (compare_specials(special - 1, special) != 0)
+            continue;
+        bool swap = special[-1].id > special->id;
+        char subject[64];
+        snprintf(subject, sizeof(subject), "tokenizer.ggml.tokens[%" PRId32 "]", special[swap ? -1 : 0].id);
+        return bn_fail_at(err, BN_ERR_MODEL, vocab->file, subject, UINT64_MAX, "the same token as %" PRId32,
+                          special[swap ? 0 : -1].id);
     }
     return BN_OK;
 }
