@@ -219,20 +219,21 @@ static void pad(struct bn_gguf_write *writer)
     put(writer, zeros, (size_t)(padded(writer->at) - writer->at));
 }
 
-// Asks for the room now: a full disk is better found before an hour's work than after.
-static void begin_data(struct bn_gguf_write *writer)
+static off_t begin_data(struct bn_gguf_write *writer)
 {
     pad(writer);
     writer->data_at = writer->at;
-    if (writer->result == BN_OK && fallocate(writer->fd, 0, 0, (off_t)(writer->at + writer->data_bytes)) != 0 &&
-        errno == ENOSPC)
-        fail_io(writer, "cannot be written");
+    return (off_t)(writer->data_at + writer->data_bytes);
 }
 
 void bn_gguf_write_data(struct bn_gguf_write *writer, const void *data, size_t bytes)
 {
-    if (writer->data_at == 0)
-        begin_data(writer);
+    if (writer->data_at == 0) {
+        // Asks for the room now: a full disk is better found before the work than after it.
+        off_t end = begin_data(writer);
+        if (writer->result == BN_OK && fallocate(writer->fd, 0, 0, end) != 0 && errno == ENOSPC)
+            fail_io(writer, "cannot be written");
+    }
     if (writer->n_ended == writer->n_tensors || bytes > writer->data_at + writer->ends[writer->n_ended] - writer->at)
         misuse(writer, "more data than the tensor has");
     if (writer->result != BN_OK)
@@ -242,6 +243,17 @@ void bn_gguf_write_data(struct bn_gguf_write *writer, const void *data, size_t b
         writer->n_ended++;
         pad(writer);
     }
+}
+
+void bn_gguf_write_hole(struct bn_gguf_write *writer)
+{
+    if (writer->array_left || writer->data_at)
+        misuse(writer, "a hole after data");
+    off_t end = begin_data(writer);
+    flush(writer);
+    if (writer->result == BN_OK && ftruncate(writer->fd, end) != 0)
+        fail_io(writer, "cannot be written");
+    writer->n_ended = writer->n_tensors;
 }
 
 static void put_counts(struct bn_gguf_write *writer)

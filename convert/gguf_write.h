@@ -51,6 +51,9 @@ void bn_gguf_write_tensor(struct bn_gguf_write *writer, const char *name, uint64
 // Appends to the data of the current tensor; the first call ends the list of tensors. Padding is added here.
 void bn_gguf_write_data(struct bn_gguf_write *writer, const void *data, size_t bytes);
 
+// In place of all data: zeros that take no room on the disk.
+void bn_gguf_write_hole(struct bn_gguf_write *writer);
+
 // Completes the file and gives it its name, replacing another one. Keeps nothing on failure, or if `keep` is false.
 // Errors: BN_ERR_IO, BN_ERR_NO_MEMORY, BN_ERR_ARGUMENT (what was announced did not come).
 enum bn_result bn_gguf_write_end(struct bn_gguf_write *writer, bool keep);

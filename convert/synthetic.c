@@ -310,14 +310,8 @@ static void write_linear(struct maker *maker, const struct item *item)
     bn_gguf_write_data(&maker->writer, tail, sizeof(tail));
 }
 
-static enum bn_result write_file(struct maker *maker, const char *path)
+static void write_weights(struct maker *maker)
 {
-    enum bn_result result = bn_gguf_write_begin(&maker->writer, maker->host, path, maker->err);
-    if (result != BN_OK)
-        return result;
-    write_geometry(maker);
-    write_vocabulary(maker);
-    write_list(maker);
     for (size_t i = 0; i < maker->n_items && maker->writer.result == BN_OK; i++) {
         const struct item *item = &maker->items[i];
         if (item->kind == EMBEDDING)
@@ -327,6 +321,20 @@ static enum bn_result write_file(struct maker *maker, const char *path)
         else
             write_floats(maker, item);
     }
+}
+
+static enum bn_result write_file(struct maker *maker, const char *path)
+{
+    enum bn_result result = bn_gguf_write_begin(&maker->writer, maker->host, path, maker->err);
+    if (result != BN_OK)
+        return result;
+    write_geometry(maker);
+    write_vocabulary(maker);
+    write_list(maker);
+    if (maker->config->no_weights)
+        bn_gguf_write_hole(&maker->writer);
+    else
+        write_weights(maker);
     return bn_gguf_write_end(&maker->writer, true);
 }
 
