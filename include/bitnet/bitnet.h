@@ -9,6 +9,7 @@
 #include <bitnet/device.h>
 #include <bitnet/model.h>
 #include <bitnet/text.h>
+#include <bitnet/compute.h>
 #include <bitnet/engine.h>
 #include <bitnet/diag.h>
 

@@ -7,7 +7,7 @@
 #ifndef BITNET_DRIVER_H
 #define BITNET_DRIVER_H
 
-#include <bitnet/op.h>
+#include <bitnet/compute.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -17,43 +17,24 @@ extern "C" {
 
 struct bn_host; // allocation, messages, environment: runtime/base/host.h
 
-// Drivers embed these as the first member of their own structs and fill every field in.
+// Drivers embed these as the first member of their own structs and fill every field in, but for those of the runtime.
 struct bn_device {
     const struct bn_driver *driver;
     const struct bn_host *host;
     struct bn_device_info info;
+    struct bn_live *live; // the runtime's: which buffers there are
 };
 
 struct bn_command {
     struct bn_device *device;
+    struct bn_buffer **buffers; // the runtime's: the buffers that its ops use, kept until the command is gone
+    size_t n_buffers;
 };
 
-// A queue has a timeline: a u64 that starts at 0 and only grows. Each submission names the value that the timeline
-// takes when the submission and all before it are done.
 struct bn_queue {
     struct bn_device *device;
-};
-
-struct bn_caps {
-    uint64_t max_buffer;    // largest buffer
-    uint64_t import_align;  // alignment of imported host memory; 0: import is not possible
-    bool host_memory;       // every buffer can be reached by the host, without copies
-    uint32_t ring_capacity; // submissions in flight at most; 0: no limit
-};
-
-struct bn_submission {
-    struct bn_command *command;
-    uint64_t signal;      // timeline value when done; larger than that of every earlier submission
-    const uint32_t *stop; // NULL, or: when *stop == stop_at (relaxed atomic load between ops), the rest of the command
-    uint32_t stop_at;     //   is skipped, slot.status is BN_SLOT_STOPPED, and the timeline advances as usual
-};
-
-// Figures of a device since it was opened.
-struct bn_device_status {
-    uint64_t submissions;
-    uint64_t sleeps;  // times a thread of the driver went to sleep in the kernel (futex and the like)
-    uint64_t wakes;   // times one was woken by a system call
-    uint32_t last_op; // op index last started, for the report of a lost device
+    uint64_t last_signal; // the runtime's
+    uint64_t naps;        // the runtime's: times a waiter slept; accessed with __atomic builtins
 };
 
 // A slot is called by one thread at a time per object, unless marked "any thread". On failure nothing is left

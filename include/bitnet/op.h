@@ -21,11 +21,13 @@ enum bn_layout {
     BN_LAYOUT_COUNT,
 };
 
-// Memory of a device. Drivers extend it; host is NULL if the device's memory cannot be reached by the host.
+// Memory of a device. The fields may be read, and what `host` points to may be written while no submission uses it;
+// host is NULL if the host cannot reach the device's memory. Drivers extend the struct.
 struct bn_buffer {
     struct bn_device *device;
     uint64_t size;
     void *host;
+    uint32_t users; // the library's: the owner and the commands that use it
 };
 
 // A range of a buffer. An op that does not use an operand leaves its buffer NULL.
@@ -123,6 +125,11 @@ struct bn_slot_seq {
 
 struct bn_slot_copy {
     uint32_t from, to;
+};
+
+// How many entries the arrays of a slot have at most.
+struct bn_slot_limits {
+    uint32_t rows, seqs, pages, outputs, copies;
 };
 
 // Sizes, for checks: bytes of one KV page of a model.

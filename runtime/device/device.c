@@ -1,15 +1,12 @@
-#include "runtime/device/device.h"
+#include <bitnet/driver.h>
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "driver_table.inl"
-#include "runtime/base/clock.h"
 #include "runtime/base/fail.h"
 #include "runtime/base/runtime.h"
-#include "runtime/base/thread.h"
+#include "runtime/device/live.h"
 #include "runtime/device/op_check.h"
 #include "runtime/layout/layout.h"
 
@@ -109,13 +106,22 @@ enum bn_result bn_device_open(struct bn_runtime *runtime, const char *selector, 
     if (found->state != BN_STATE_READY)
         return bn_fail_at(err, BN_ERR_UNAVAILABLE, NULL, found->id, UINT64_MAX, "%s: %s; %s",
                           bn_device_state_name(found->state), found->reason, found->mend);
-    return driver_of(found)->open(&runtime->host, found, &own, out, err);
+    result = driver_of(found)->open(&runtime->host, found, &own, out, err);
+    if (result == BN_OK)
+        result = bn_live_create(*out, err);
+    if (result != BN_OK && *out) {
+        (*out)->driver->close(*out);
+        *out = NULL;
+    }
+    return result;
 }
 
 void bn_device_close(struct bn_device *device)
 {
-    if (device)
-        device->driver->close(device);
+    if (!device)
+        return;
+    bn_live_destroy(device);
+    device->driver->close(device);
 }
 
 const struct bn_device_info *bn_device_get_info(const struct bn_device *device)
@@ -123,7 +129,7 @@ const struct bn_device_info *bn_device_get_info(const struct bn_device *device)
     return &device->info;
 }
 
-void bn_device_caps(struct bn_device *device, struct bn_caps *caps)
+void bn_device_get_caps(struct bn_device *device, struct bn_caps *caps)
 {
     memset(caps, 0, sizeof(*caps));
     device->driver->caps(device, caps);
@@ -160,117 +166,4 @@ enum bn_result bn_device_preferred_layout(struct bn_device *device, enum bn_op_k
     }
     return bn_fail_at(err, BN_ERR_UNSUPPORTED, device->info.id, bn_layout_get(stored)->name, UINT64_MAX,
                       "the device has no kernel for %s with weights in this layout", bn_op_name(kind));
-}
-
-enum bn_result bn_buffer_create(struct bn_device *device, uint64_t size, struct bn_buffer **out, struct bn_error *err)
-{
-    *out = NULL;
-    struct bn_caps caps;
-    bn_device_caps(device, &caps);
-    if (size == 0)
-        return bn_fail(err, BN_ERR_ARGUMENT, "a buffer of 0 bytes");
-    if (size > caps.max_buffer)
-        return bn_fail_at(err, BN_ERR_DEVICE_MEMORY, device->info.id, NULL, UINT64_MAX,
-                          "a buffer of %" PRIu64 " bytes was asked for, the device's largest has %" PRIu64, size,
-                          caps.max_buffer);
-    return device->driver->buffer_create(device, size, out, err);
-}
-
-enum bn_result bn_buffer_import(struct bn_device *device, void *memory, uint64_t size, struct bn_buffer **out,
-                                struct bn_error *err)
-{
-    *out = NULL;
-    struct bn_caps caps;
-    bn_device_caps(device, &caps);
-    if (!memory || size == 0)
-        return bn_fail(err, BN_ERR_ARGUMENT, "no memory to import");
-    if (!device->driver->buffer_import || caps.import_align == 0 || (uintptr_t)memory % caps.import_align)
-        return bn_fail(err, BN_ERR_UNSUPPORTED, "the device cannot read this memory in place");
-    return device->driver->buffer_import(device, memory, size, out, err);
-}
-
-void bn_buffer_destroy(struct bn_buffer *buffer)
-{
-    if (buffer)
-        buffer->device->driver->buffer_destroy(buffer);
-}
-
-enum bn_result bn_command_record(struct bn_device *device, const struct bn_op *ops, size_t n_ops,
-                                 const struct bn_span *slot, struct bn_command **out, struct bn_error *err)
-{
-    *out = NULL;
-    if (!slot || !slot->buffer || slot->size < sizeof(struct bn_slot) || slot->offset % 64)
-        return bn_fail(err, BN_ERR_ARGUMENT, "a command needs a state slot");
-    for (size_t i = 0; i < n_ops; i++) {
-        enum bn_result result = bn_op_check(device, &ops[i], i, err);
-        if (result != BN_OK)
-            return result;
-    }
-    return device->driver->record(device, ops, n_ops, slot, out, err);
-}
-
-void bn_command_destroy(struct bn_command *command)
-{
-    if (command)
-        command->device->driver->command_destroy(command);
-}
-
-enum bn_result bn_queue_open(struct bn_device *device, struct bn_queue **out, struct bn_error *err)
-{
-    *out = NULL;
-    return device->driver->queue_open(device, out, err);
-}
-
-void bn_queue_close(struct bn_queue *queue)
-{
-    if (queue)
-        queue->device->driver->queue_close(queue);
-}
-
-enum bn_result bn_queue_submit(struct bn_queue *queue, const struct bn_submission *submission, struct bn_error *err)
-{
-    if (!submission->command || submission->command->device != queue->device)
-        return bn_fail(err, BN_ERR_ARGUMENT, "the command was recorded for another device");
-    return queue->device->driver->submit(queue, submission, err);
-}
-
-enum bn_result bn_queue_poll(struct bn_queue *queue, uint64_t *value, struct bn_error *err)
-{
-    return queue->device->driver->poll(queue, value, err);
-}
-
-enum { SPIN_NS = 50000, FIRST_NAP_NS = 20000, LAST_NAP_NS = 1000000 };
-
-enum bn_result bn_queue_wait(struct bn_queue *queue, uint64_t value, uint64_t deadline, uint64_t *sleeps,
-                             struct bn_error *err)
-{
-    const struct bn_driver *driver = queue->device->driver;
-    uint64_t start = bn_clock_ns(), now = start, reached;
-    long nap = FIRST_NAP_NS;
-    for (;;) {
-        enum bn_result result = driver->poll(queue, &reached, err);
-        if (result != BN_OK)
-            return result;
-        if (reached >= value)
-            return BN_OK;
-        if (now >= deadline)
-            return bn_fail_at(err, BN_ERR_TIMEOUT, queue->device->info.id, NULL, UINT64_MAX,
-                              "the timeline stands at %" PRIu64 ", not at %" PRIu64 ", after %" PRIu64 " ms", reached,
-                              value, (now - start) / 1000000);
-        if (driver->drive) {
-            // One value at a time, so that the deadline is seen in between.
-            result = driver->drive(queue, deadline == UINT64_MAX ? value : reached + 1, err);
-            if (result != BN_OK)
-                return result;
-        } else if (now - start < SPIN_NS) {
-            for (int i = 0; i < 32; i++)
-                bn_cpu_relax();
-        } else {
-            struct timespec time = {0, nap};
-            clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
-            ++*sleeps;
-            nap = nap * 2 < LAST_NAP_NS ? nap * 2 : LAST_NAP_NS;
-        }
-        now = bn_clock_ns();
-    }
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "runtime/base/fail.h"
+#include "runtime/device/live.h"
 #include "runtime/layout/layout.h"
 
 enum { MAX_ROWS = 1 << 20, MAX_COLS = 1 << 20, MAX_HEADS = 4096, MAX_HEAD_DIM = 512, MAX_LAYERS = 4096 };
@@ -101,8 +102,8 @@ static bool may_be_absent(enum extent extent)
 static enum bn_result check_span(const struct check *check, const char *name, const struct bn_span *span,
                                  uint64_t bytes)
 {
-    if (span->buffer->device != check->device)
-        return wrong(check, BN_ERR_ARGUMENT, name, "the buffer belongs to another device");
+    if (!bn_live_has(check->device, span->buffer))
+        return wrong(check, BN_ERR_ARGUMENT, name, "no such buffer: destroyed, or of another device");
     if (span->offset > span->buffer->size || span->size > span->buffer->size - span->offset)
         return wrong(check, BN_ERR_ARGUMENT, name, "the span lies outside its buffer");
     if (span->offset % sizeof(float))

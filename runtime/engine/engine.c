@@ -212,7 +212,7 @@ void bn_engine_get_stats(const struct bn_engine *engine, struct bn_engine_stats 
         .rows = atomic_load(&engine->rows),
         .outputs = atomic_load(&engine->outputs),
         .records = engine->sched.records,
-        .sleeps = device.sleeps + engine->sched.sleeps,
+        .sleeps = device.sleeps + __atomic_load_n(&engine->sched.queue->naps, __ATOMIC_RELAXED),
         .wakes = device.wakes,
         .weight_bytes_imported = engine->placement.imported_bytes,
         .weight_bytes_copied = engine->placement.copied_bytes,

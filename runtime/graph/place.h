@@ -2,7 +2,7 @@
 #ifndef BN_GRAPH_PLACE_H
 #define BN_GRAPH_PLACE_H
 
-#include "runtime/device/device.h"
+#include <bitnet/driver.h>
 #include "runtime/model/model_impl.h"
 
 // The layer's weights as op operands. Absent norms have no buffer.

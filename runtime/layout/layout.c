@@ -1,7 +1,9 @@
 #include "runtime/layout/layout.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
+#include "runtime/base/fail.h"
 #include "runtime/layout/formats.h"
 
 #define BN_LAYOUT_ROW(id, label, class, scale_reach, cols_, rows_, bytes_, unpack_, pack_, widen_)                     \
@@ -49,4 +51,25 @@ uint64_t bn_layout_bytes(enum bn_layout layout, uint64_t rows, uint64_t cols)
         __builtin_mul_overflow(blocks, info->block_bytes, &bytes))
         return 0;
     return bytes;
+}
+
+const char *bn_layout_name(enum bn_layout layout)
+{
+    const struct bn_layout_info *info = bn_layout_get(layout);
+    return info ? info->name : NULL;
+}
+
+enum bn_result bn_layout_pack(enum bn_layout layout, const int8_t *trits, uint64_t rows, uint64_t cols, void *data,
+                              struct bn_error *err)
+{
+    const struct bn_layout_info *info = bn_layout_get(layout);
+    if (!trits || !data || !info || info->kind != BN_LAYOUT_TERNARY)
+        return bn_fail(err, BN_ERR_ARGUMENT, "trits or data is NULL, or the layout is not ternary");
+    if (bn_layout_bytes(layout, rows, cols) == 0)
+        return bn_fail(err, BN_ERR_ARGUMENT, "layout %s cannot hold %" PRIu64 " x %" PRIu64, info->name, rows, cols);
+    for (uint64_t i = 0; i < rows * cols; i++)
+        if (trits[i] < -1 || trits[i] > 1)
+            return bn_fail(err, BN_ERR_ARGUMENT, "%d at element %" PRIu64 " is not -1, 0 or +1", trits[i], i);
+    info->pack(trits, rows, cols, data);
+    return BN_OK;
 }

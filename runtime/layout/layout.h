@@ -2,7 +2,7 @@
 #ifndef BN_LAYOUT_LAYOUT_H
 #define BN_LAYOUT_LAYOUT_H
 
-#include <bitnet/op.h>
+#include <bitnet/compute.h>
 
 enum bn_layout_class { BN_LAYOUT_FLOAT, BN_LAYOUT_TERNARY };
 enum bn_scale_reach { BN_SCALE_NONE, BN_SCALE_TENSOR }; // rows and groups come with their layouts
@@ -25,9 +25,6 @@ struct bn_layout_info {
 
 // NULL outside the table.
 const struct bn_layout_info *bn_layout_get(enum bn_layout layout);
-
-// Bytes of a matrix without scales; 0 if the layout cannot hold the shape or the product overflows.
-uint64_t bn_layout_bytes(enum bn_layout layout, uint64_t rows, uint64_t cols);
 
 // Any ternary layout to any other, through int8 trits, a few rows at a time. `from` must hold bn_layout_bytes bytes.
 // Errors: BN_ERR_UNSUPPORTED (shape or class), BN_ERR_MODEL (an unused code), BN_ERR_NO_MEMORY.

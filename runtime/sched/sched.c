@@ -6,28 +6,6 @@
 
 static const uint32_t bucket_rows[] = {1, 8, 64};
 
-static uint32_t align64(uint64_t n)
-{
-    return (uint32_t)((n + 63) / 64 * 64);
-}
-
-// Lays the arrays out behind the header; returns the slot's size.
-static uint32_t lay_out(struct bn_slot *slot, const struct bn_slot_limits *limits)
-{
-    uint32_t at = align64(sizeof(*slot));
-    memset(slot, 0, sizeof(*slot));
-    slot->row_at = at;
-    at += align64(limits->rows * sizeof(struct bn_slot_row));
-    slot->seq_at = at;
-    at += align64(limits->seqs * sizeof(struct bn_slot_seq));
-    slot->page_at = at;
-    at += align64(limits->pages * sizeof(uint32_t));
-    slot->output_at = at;
-    at += align64(limits->outputs * sizeof(uint32_t));
-    slot->copy_at = at;
-    return at + align64(limits->copies * sizeof(struct bn_slot_copy));
-}
-
 static enum bn_result record(struct bn_sched *sched, const struct bn_plan_config *plan, struct bn_op *ops,
                              struct bn_sched_slot *slot, size_t bucket, struct bn_error *err)
 {
@@ -54,8 +32,7 @@ enum bn_result bn_sched_init(struct bn_sched *sched, struct bn_device *device, c
     struct bn_op *ops = bn_alloc_array(device->host, bn_plan_size(plan->model), sizeof(*ops));
     if (!ops)
         return bn_fail_memory(err, bn_plan_size(plan->model) * sizeof(*ops), "the plan");
-    struct bn_slot header;
-    uint32_t bytes = lay_out(&header, limits);
+    uint64_t bytes = bn_slot_bytes(limits);
     enum bn_result result = bn_queue_open(device, &sched->queue, err);
     for (int s = 0; s < BN_SLOTS && result == BN_OK; s++) {
         struct bn_sched_slot *slot = &sched->slots[s];
@@ -78,7 +55,7 @@ void bn_sched_finish(struct bn_sched *sched)
         return;
     if (sched->queue && sched->submitted) {
         struct bn_error ignored;
-        (void)!bn_queue_wait(sched->queue, sched->submitted, UINT64_MAX, &sched->sleeps, &ignored);
+        (void)!bn_queue_wait(sched->queue, sched->submitted, UINT64_MAX, &ignored);
     }
     bn_queue_close(sched->queue);
     for (int s = 0; s < BN_SLOTS; s++) {
@@ -101,7 +78,7 @@ enum bn_result bn_sched_begin(struct bn_sched *sched, struct bn_slot **out, stru
     if (result != BN_OK)
         return result;
     *out = slot->buffer->host;
-    lay_out(*out, &sched->limits);
+    bn_slot_init(*out, &sched->limits);
     return BN_OK;
 }
 
@@ -124,7 +101,7 @@ enum bn_result bn_sched_submit(struct bn_sched *sched, const uint32_t *stop, uin
 
 enum bn_result bn_sched_wait(struct bn_sched *sched, uint64_t value, struct bn_error *err)
 {
-    return bn_queue_wait(sched->queue, value, UINT64_MAX, &sched->sleeps, err);
+    return bn_queue_wait(sched->queue, value, UINT64_MAX, err);
 }
 
 const struct bn_slot *bn_sched_slot_of(const struct bn_sched *sched, uint64_t value)

@@ -9,11 +9,6 @@
 
 enum { BN_SLOTS = 2, BN_MAX_BUCKETS = 8 };
 
-// How large the arrays of a slot are.
-struct bn_slot_limits {
-    uint32_t rows, seqs, pages, outputs, copies;
-};
-
 struct bn_sched_slot {
     struct bn_buffer *buffer;
     struct bn_command *commands[BN_MAX_BUCKETS];
@@ -31,7 +26,6 @@ struct bn_sched {
     uint64_t submitted; // last timeline value handed out
     uint64_t records;
     _Atomic uint64_t steps; // submissions so far
-    uint64_t sleeps;
 };
 
 // Opens the queue and records one command per bucket and slot. The largest bucket holds limits.rows.

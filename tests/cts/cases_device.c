@@ -14,7 +14,7 @@ static void buffers(struct cts *cts)
     struct bn_buffer *none;
     CTS_CHECK(bn_buffer_create(cts->device, 0, &none, &cts->error) == BN_ERR_ARGUMENT && !none, "0 bytes");
     struct bn_caps caps;
-    bn_device_caps(cts->device, &caps);
+    bn_device_get_caps(cts->device, &caps);
     CTS_CHECK(bn_buffer_create(cts->device, caps.max_buffer + 1, &none, &cts->error) == BN_ERR_DEVICE_MEMORY && !none,
               "more than max_buffer gives %s", bn_result_name(cts->error.code));
     if (caps.import_align == 0)
@@ -68,13 +68,13 @@ static void timeline(struct cts *cts)
     struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = cts_buffer(cts, 64, "timeline"),
                    b = cts_buffer(cts, 64, NULL);
     struct bn_command *command = record_copy(cts, &a, &b, &slot);
-    uint64_t last = cts->submitted, value = 0, sleeps = 0, busy = 0, target = cts->submitted + 1000;
+    uint64_t last = cts->submitted, value = 0, busy = 0, target = cts->submitted + 1000;
     while (cts->submitted < target && cts->failures == 0) {
         struct bn_submission submission = {command, cts->submitted + 1, NULL, 0};
         enum bn_result result = bn_queue_submit(cts->queue, &submission, &cts->error);
         if (result == BN_ERR_BUSY) {
             busy++;
-            CTS_MUST(bn_queue_wait(cts->queue, last + 1, UINT64_MAX, &sleeps, &cts->error));
+            CTS_MUST(bn_queue_wait(cts->queue, last + 1, UINT64_MAX, &cts->error));
         } else if (CTS_MUST(result)) {
             cts->submitted++;
         }
@@ -85,7 +85,7 @@ static void timeline(struct cts *cts)
     }
     cts_wait(cts);
     struct bn_caps caps;
-    bn_device_caps(cts->device, &caps);
+    bn_device_get_caps(cts->device, &caps);
     CTS_MUST(bn_queue_poll(cts->queue, &value, &cts->error));
     CTS_CHECK(value == cts->submitted, "the timeline ends at %llu", (unsigned long long)value);
     CTS_CHECK(memcmp(b.buffer->host, "timeline", 8) == 0, "the copy did not happen");
@@ -104,11 +104,11 @@ static void queues(struct cts *cts)
     struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = cts_buffer(cts, 64, "one"), b = cts_buffer(cts, 64, NULL);
     struct bn_command *command = record_copy(cts, &a, &b, &slot);
     struct bn_submission submission = {command, 5, NULL, 0};
-    uint64_t value = 1, sleeps = 0;
+    uint64_t value = 1;
     CTS_MUST(bn_queue_poll(second, &value, &cts->error));
     CTS_CHECK(value == 0, "a new timeline starts at 0");
     CTS_MUST(bn_queue_submit(second, &submission, &cts->error));
-    CTS_MUST(bn_queue_wait(second, 5, UINT64_MAX, &sleeps, &cts->error));
+    CTS_MUST(bn_queue_wait(second, 5, UINT64_MAX, &cts->error));
     CTS_CHECK(memcmp(b.buffer->host, "one", 3) == 0, "the copy did not happen");
     bn_queue_close(second);
     bn_command_destroy(command);
@@ -120,9 +120,7 @@ static void queues(struct cts *cts)
 // A wait whose value nobody submits ends at its deadline, if the device works by itself.
 static void deadline(struct cts *cts)
 {
-    uint64_t sleeps = 0;
-    enum bn_result result =
-        bn_queue_wait(cts->queue, cts->submitted + 1, bn_clock_ns() + 5000000, &sleeps, &cts->error);
+    enum bn_result result = bn_queue_wait(cts->queue, cts->submitted + 1, 5000000, &cts->error);
     CTS_CHECK(result == BN_ERR_TIMEOUT, "a wait for nothing gives %s", bn_result_name(result));
 }
 
@@ -209,7 +207,47 @@ static void misuse(struct cts *cts)
     cts_free(&norm);
 }
 
+// A destroyed buffer cannot be recorded; one that a command uses lives on until the command is gone.
+static void lifetimes(struct cts *cts)
+{
+    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = cts_buffer(cts, 64, "alive"), b = cts_buffer(cts, 64, NULL);
+    struct bn_command *command = record_copy(cts, &a, &b, &slot), *none;
+    struct bn_buffer *source = a.buffer;
+    bn_buffer_destroy(source);
+    struct bn_op op = {.kind = BN_OP_COPY, .rows = 1, .in = a, .out = b};
+    CTS_CHECK(bn_command_record(cts->device, &op, 1, &slot, &none, &cts->error) == BN_ERR_ARGUMENT && !none,
+              "a destroyed buffer was recorded");
+    cts_submit(cts, command, NULL, 0);
+    cts_wait(cts);
+    CTS_CHECK(memcmp(b.buffer->host, "alive", 5) == 0, "the command lost its buffer");
+    bn_command_destroy(command);
+
+    struct bn_device *other;
+    struct bn_buffer *foreign;
+    if (!CTS_MUST(bn_device_open(cts->runtime, cts->device->info.id, NULL, &other, &cts->error)))
+        return;
+    CTS_MUST(bn_buffer_create(other, 64, &foreign, &cts->error));
+    op.in = (struct bn_span){foreign, 0, 64};
+    CTS_CHECK(bn_command_record(cts->device, &op, 1, &slot, &none, &cts->error) == BN_ERR_ARGUMENT && !none,
+              "another device's buffer was recorded");
+    op.in = b;
+    CTS_MUST(bn_command_record(cts->device, &op, 1, &slot, &command, &cts->error));
+    struct bn_queue *queue;
+    CTS_MUST(bn_queue_open(other, &queue, &cts->error));
+    struct bn_submission submission = {command, 1, NULL, 0};
+    CTS_CHECK(bn_queue_submit(queue, &submission, &cts->error) == BN_ERR_ARGUMENT, "another device's command");
+    submission.signal = cts->submitted;
+    CTS_CHECK(bn_queue_submit(cts->queue, &submission, &cts->error) == BN_ERR_ARGUMENT, "a signal that does not grow");
+    bn_queue_close(queue);
+    bn_command_destroy(command);
+    bn_buffer_destroy(foreign);
+    bn_device_close(other);
+    cts_free(&b);
+    cts_free(&slot);
+}
+
 const struct cts_case cts_device_cases[] = {
-    {"buffers", buffers}, {"order", order},     {"timeline", timeline}, {"queues", queues}, {"deadline", deadline},
-    {"stop", stop},       {"kv_copy", kv_copy}, {"misuse", misuse},     {NULL, NULL},
+    {"buffers", buffers},     {"order", order}, {"timeline", timeline}, {"queues", queues},
+    {"deadline", deadline},   {"stop", stop},   {"kv_copy", kv_copy},   {"misuse", misuse},
+    {"lifetimes", lifetimes}, {NULL, NULL},
 };

@@ -86,8 +86,7 @@ bool cts_submit(struct cts *cts, struct bn_command *command, const uint32_t *sto
 
 bool cts_wait(struct cts *cts)
 {
-    uint64_t sleeps = 0;
-    return CTS_MUST(bn_queue_wait(cts->queue, cts->submitted, UINT64_MAX, &sleeps, &cts->error));
+    return CTS_MUST(bn_queue_wait(cts->queue, cts->submitted, UINT64_MAX, &cts->error));
 }
 
 bool cts_run(struct cts *cts, const struct bn_op *op, const struct bn_span *slot)

@@ -8,7 +8,7 @@
 
 #include "cpu/kernels.h"
 #include "runtime/base/runtime.h"
-#include "runtime/device/device.h"
+#include <bitnet/driver.h>
 
 struct cts {
     struct bn_runtime *runtime;
