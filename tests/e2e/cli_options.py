@@ -59,6 +59,16 @@ class Accepted(unittest.TestCase):
                      ["-p", "A dog", "-n", "9", "-n", "4", "--greedy", "-q", "--"]):
             self.assertEqual(run(*args).out, expected, args)
 
+    def test_byte_orders_have_two_names(self):
+        texts = {}
+        for names in (("A", "128/32", "auto"), ("B", "64/16"), ("C", "1x4")):
+            for name in names:
+                result = run("-p", "A dog", "-n", "8", "--greedy", "-q", "--i2s-layout", name)
+                self.assertEqual(result.code, 0, result.err)
+                texts.setdefault(names, set()).add(result.out)
+        self.assertEqual([len(outs) for outs in texts.values()], [1, 1, 1])
+        self.assertEqual(len(set.union(*texts.values())), 3)
+
     def test_help_and_version_do_nothing_else(self):
         result = call(RUN, "-p", "x", "--help", "-m", "/missing")
         self.assertEqual((result.code, result.err), (0, ""))
@@ -85,7 +95,7 @@ class Refused(unittest.TestCase):
             ("--temp", "hot"): "'hot' is not a number", ("--temp", "nan"): "number", ("--temp", "inf"): "number",
             ("--temp", "0,8"): "'0,8'", ("--top-p", "1.5"): "from 0 to 1", ("--top-k", "-1"): "whole number from 0",
             ("--wait", "nap"): "not one of: sleep spin", ("--color=red",): "auto always never",
-            ("--i2s-layout", "d"): "128/32 64/16 1x4", ("--log-probs", "65"): "to 64", ("-n",): "needs a value",
+            ("--i2s-layout", "d"): "128/32 64/16 1x4 A B C", ("--log-probs", "65"): "to 64", ("-n",): "needs a value",
             ("--greedy=1",): "takes no value", ("text",): "'text': unexpected argument",
             ("-m", MODEL, "--", "-p"): "'-p': unexpected", ("-n", "\x1b[2J"): "'?[2J'",
         }.items():

@@ -53,7 +53,8 @@ static int open_model(struct run *run)
     if (exit_code)
         return exit_code;
     BN_INIT(options);
-    options.i2s_order = (enum bn_i2s_order)settings->i2s_layout;
+    int order = settings->i2s_layout; // each order has two names
+    options.i2s_order = (enum bn_i2s_order)(order > BN_I2S_C ? order - BN_I2S_C : order);
     options.activation = (enum bn_activation)settings->activation;
     if (bn_model_open(run->runtime, run->model_path, &options, &run->model, &err))
         return tool_fail(PROGRAM, &err, NULL);

@@ -36,7 +36,7 @@ static const struct tool_option options[] = {
      .shown = "$BITNET_MODELS",
      .help = "where to look for a model's name first; separated by colons"},
     {.names = "--i2s-layout",
-     TOOL_WORD(S, i2s_layout, "auto 128/32 64/16 1x4"),
+     TOOL_WORD(S, i2s_layout, "auto 128/32 64/16 1x4 A B C"),
      .arg = "ORDER",
      .help = "byte order of I2_S weights, which files do not tell"},
     {.names = "--activation",
