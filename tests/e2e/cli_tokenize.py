@@ -63,6 +63,19 @@ class ThereAndBack(unittest.TestCase):
                 self.assertEqual(tokenize("--decode", *args, stdin=ids.out).out, text)
 
 
+    def test_pipe_that_does_not_block(self):
+        text = b"Once upon a time. " * 20000
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        with subprocess.Popen([TOKENIZE, "-m", MODEL], stdin=subprocess.PIPE, stdout=writer, env=environment()) as process:
+            os.close(writer)
+            process.stdin.write(text)
+            process.stdin.close()
+            with open(reader, "rb") as out:
+                self.assertEqual(tokenize("--decode", stdin=out.read()).out, text)
+            self.assertEqual(process.wait(60), 0)
+
+
 class Refused(unittest.TestCase):
     def test_ids(self):
         for text in (b"2048", b"-1", b"x", b"1 2 99999999999", b"1.5", b"[1, 2", b"\0"):

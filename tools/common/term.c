@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,9 @@ static void write_all(struct tool_out *out, const char *data, size_t bytes)
         if (n >= 0) {
             data += n;
             bytes -= (size_t)n;
+        } else if (errno == EAGAIN) { // somebody made it non-blocking
+            struct pollfd room = {.fd = STDOUT_FILENO, .events = POLLOUT};
+            poll(&room, 1, -1);
         } else if (errno != EINTR) {
             out->failed = errno;
         }
