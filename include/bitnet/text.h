@@ -13,6 +13,7 @@ enum bn_tokenize_flags {
     BN_TOKENIZE_BOS = 1,     // put the model's BOS first if the model wants one (add_bos_token)
     BN_TOKENIZE_SPECIAL = 2, // recognise special tokens ("<|eot_id|>") in the text; without it they are plain text
 };
+// Tokens that the vocabulary's author calls user-defined are part of the language and always recognised.
 
 // Turns text into token ids. Any bytes are accepted: bytes that are not UTF-8 become byte tokens, so that
 // decoding gives them back exactly. Writes at most `capacity` ids and always the full number to *count.

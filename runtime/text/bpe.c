@@ -254,7 +254,7 @@ static enum bn_result bpe_create(struct bn_tokenizer *tokenizer, const struct bn
         return bn_fail_memory(err, sizeof(*bpe), "the tokenizer");
     enum bn_result result = bn_pre_find(tokenizer->host, vocab, &bpe->pre, err);
     if (result == BN_OK)
-        result = bn_splitter_create(tokenizer->host, bpe->pre, &bpe->splitter, err);
+        result = bn_splitter_create(tokenizer->host, vocab->file, bpe->pre, &bpe->splitter, err);
     if (result == BN_OK)
         result = add_tokens(tokenizer, vocab, err);
     if (result == BN_OK)

@@ -80,8 +80,8 @@ static void give(void *memory, void *user)
     bn_free(user, memory);
 }
 
-enum bn_result bn_splitter_create(const struct bn_host *host, const struct bn_pre *pre, struct bn_splitter **out,
-                                  struct bn_error *err)
+enum bn_result bn_splitter_create(const struct bn_host *host, const char *file, const struct bn_pre *pre,
+                                  struct bn_splitter **out, struct bn_error *err)
 {
     struct bn_splitter *splitter = bn_alloc(host, sizeof(*splitter));
     *out = splitter;
@@ -103,8 +103,8 @@ enum bn_result bn_splitter_create(const struct bn_host *host, const struct bn_pr
         bn_splitter_destroy(splitter);
         *out = NULL;
         if (code && code != PCRE2_ERROR_HEAP_FAILED)
-            return bn_fail(err, BN_ERR_UNSUPPORTED, "this PCRE2 refuses the pattern of %s: error %d at %zu",
-                           pre->names[0], code, where);
+            return bn_fail_at(err, BN_ERR_UNSUPPORTED, file, "tokenizer.ggml.pre", UINT64_MAX,
+                              "this PCRE2 refuses the pattern of %s: error %d at %zu", pre->names[0], code, where);
         return bn_fail_memory(err, sizeof(*splitter), "the pre-tokeniser's pattern");
     }
     // Its backtracking is linear in the text, but long runs of spaces exceed the default limit.
@@ -165,12 +165,12 @@ enum bn_result bn_split_next(const struct bn_splitter *splitter, struct bn_split
 
 #else
 
-enum bn_result bn_splitter_create(const struct bn_host *host, const struct bn_pre *pre, struct bn_splitter **out,
-                                  struct bn_error *err)
+enum bn_result bn_splitter_create(const struct bn_host *host, const char *file, const struct bn_pre *pre,
+                                  struct bn_splitter **out, struct bn_error *err)
 {
     *out = NULL;
-    return bn_fail(err, BN_ERR_UNSUPPORTED, "the vocabulary needs the pre-tokeniser %s, and this build has no PCRE2",
-                   pre->names[0]);
+    return bn_fail_at(err, BN_ERR_UNSUPPORTED, file, "tokenizer.ggml.pre", UINT64_MAX,
+                      "it needs the pre-tokeniser %s, and this build has no PCRE2", pre->names[0]);
 }
 
 void bn_splitter_destroy(struct bn_splitter *splitter)

@@ -21,9 +21,9 @@ enum bn_result bn_pre_find(const struct bn_host *host, const struct bn_vocab *vo
 // A compiled pattern; constant, may be used by any number of threads.
 struct bn_splitter;
 
-// Errors: BN_ERR_NO_MEMORY; BN_ERR_UNSUPPORTED if this build has no PCRE2.
-enum bn_result bn_splitter_create(const struct bn_host *host, const struct bn_pre *pre, struct bn_splitter **out,
-                                  struct bn_error *err);
+// `file` is for messages. Errors: BN_ERR_NO_MEMORY; BN_ERR_UNSUPPORTED if this build has no PCRE2.
+enum bn_result bn_splitter_create(const struct bn_host *host, const char *file, const struct bn_pre *pre,
+                                  struct bn_splitter **out, struct bn_error *err);
 void bn_splitter_destroy(struct bn_splitter *splitter);
 
 // One thread's place for matching. Errors: BN_ERR_NO_MEMORY.

@@ -149,6 +149,8 @@ END_TEST
 
 int main(void)
 {
+    if (without_pcre2())
+        return 77;
     const TTest *const tests[] = {recognised, rendered, forged, stripped, arguments};
     int failed = run_tests("text_chat", tests, sizeof(tests) / sizeof(tests[0]));
     bn_tokenizer_destroy(tokenizer);

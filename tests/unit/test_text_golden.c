@@ -366,6 +366,8 @@ END_TEST
 
 int main(void)
 {
+    if (without_pcre2())
+        return 77;
     const TTest *const tests[] = {llama_cpp, hugging_face,        chat,        facts,
                                   not_utf8,  any_bytes_come_back, long_pieces, threads_share_a_tokenizer};
     int failed = !open_all() || run_tests("text_golden", tests, sizeof(tests) / sizeof(tests[0]));

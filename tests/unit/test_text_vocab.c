@@ -452,8 +452,19 @@ START_TEST(merging)
 }
 END_TEST
 
+// What such a build can test.
+START_TEST(refused_without_pcre2)
+{
+    small_init(&small);
+    fails(BN_ERR_UNSUPPORTED, "tokenizer.ggml.pre", "no PCRE2");
+}
+END_TEST
+
 int main(void)
 {
+    const TTest *const other[] = {refused_without_pcre2};
+    if (without_pcre2())
+        return run_tests("text_vocab", other, 1) ? 1 : 77;
     const TTest *const tests[] = {refused,
                                   refused_tokens,
                                   refused_merges,

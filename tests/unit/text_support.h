@@ -3,8 +3,10 @@
 #define TESTS_TEXT_SUPPORT_H
 
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "bn_config.h"
 #include "runtime/text/tokenizer.h"
 
 #define MAX_TOKENS 4096
@@ -105,6 +107,14 @@ static inline void check_ids(const struct bn_tokenizer *tokenizer, const char *t
 #define CHECK_IDS(tokenizer, text, flags, ...)                                                                         \
     check_ids(tokenizer, text, flags, (const int32_t[]){__VA_ARGS__},                                                  \
               sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
+
+// For main of tests that make tokenizers.
+static inline bool without_pcre2(void)
+{
+    if (!BN_HAVE_PCRE2)
+        puts("skipped: this build has no PCRE2, so every vocabulary is refused");
+    return !BN_HAVE_PCRE2;
+}
 
 static inline int run_tests(const char *name, const TTest *const *tests, size_t n_tests)
 {
