@@ -1,12 +1,11 @@
 // The null device: memory, queue and timeline are real, arithmetic is not. It moves pages and copies bytes as any
 // device would, and answers a head with logits that depend on the row's token and position only, so engines,
-// sessions and fault handling can be tested without a model's cost. It injects the faults of its plan.
+// sessions and fault handling can be tested without a model's cost.
 //
 // It works on a thread of its own and has no `drive`, as drivers of real accelerators do.
 #include <stdio.h>
 #include <string.h>
 
-#include "devices/common/fault.h"
 #include "devices/common/host_buffer.h"
 #include "devices/common/ring.h"
 #include "runtime/base/fail.h"
@@ -16,10 +15,8 @@ extern const struct bn_driver bn_driver_null;
 
 struct device {
     struct bn_device base;
-    struct bn_fault_plan plan;
     _Atomic uint64_t submissions;
     _Atomic uint32_t last_op;
-    _Atomic uint32_t lost; // sticky: enum bn_result
 };
 
 struct command {
@@ -59,14 +56,6 @@ static enum bn_result null_open(const struct bn_host *host, const struct bn_devi
     device->base.driver = &bn_driver_null;
     device->base.host = host;
     device->base.info = *info;
-    enum bn_result result =
-        bn_fault_parse(&device->plan, "null", options->fault ? options->fault : bn_env("BITNET_FAULT"), err);
-    if (result == BN_OK)
-        result = bn_fault_hit(&device->plan, BN_FAULT_OPEN, err);
-    if (result != BN_OK) {
-        bn_free(host, device);
-        return result;
-    }
     *out = &device->base;
     return BN_OK;
 }
@@ -87,13 +76,6 @@ static bool null_supports(struct bn_device *device, enum bn_op_kind kind, enum b
     return true;
 }
 
-static enum bn_result null_buffer_create(struct bn_device *device, uint64_t size, struct bn_buffer **out,
-                                         struct bn_error *err)
-{
-    enum bn_result result = bn_fault_hit(&((struct device *)device)->plan, BN_FAULT_ALLOC, err);
-    return result == BN_OK ? bn_host_buffer_create(device, size, out, err) : result;
-}
-
 static void null_command_destroy(struct bn_command *base)
 {
     struct command *command = (struct command *)base;
@@ -104,9 +86,6 @@ static void null_command_destroy(struct bn_command *base)
 static enum bn_result null_record(struct bn_device *base, const struct bn_op *ops, size_t n_ops,
                                   const struct bn_span *slot, struct bn_command **out, struct bn_error *err)
 {
-    enum bn_result result = bn_fault_hit(&((struct device *)base)->plan, BN_FAULT_RECORD, err);
-    if (result != BN_OK)
-        return result;
     struct command *command = bn_alloc(base->host, sizeof(*command));
     struct bn_op *copy = bn_alloc_array(base->host, n_ops, sizeof(*ops));
     if (!command || !copy) {
@@ -219,22 +198,9 @@ static void null_queue_close(struct bn_queue *base)
     bn_free(base->device->host, queue);
 }
 
-// A lost device stays lost until it is closed.
-static enum bn_result check_lost(struct device *device, enum bn_result injected, struct bn_error *err)
-{
-    if (injected == BN_ERR_DEVICE_LOST)
-        atomic_store(&device->lost, 1);
-    if (injected == BN_OK && atomic_load(&device->lost))
-        return bn_fail(err, BN_ERR_DEVICE_LOST, "the device was lost at op %u", atomic_load(&device->last_op));
-    return injected;
-}
-
 static enum bn_result null_submit(struct bn_queue *base, const struct bn_submission *submission, struct bn_error *err)
 {
     struct device *device = (struct device *)base->device;
-    enum bn_result result = check_lost(device, bn_fault_hit(&device->plan, BN_FAULT_SUBMIT, err), err);
-    if (result != BN_OK)
-        return result;
     if (!bn_ring_push(&((struct queue *)base)->ring, submission))
         return bn_fail(err, BN_ERR_BUSY, "the queue holds %d submissions", BN_RING_CAPACITY);
     atomic_fetch_add_explicit(&device->submissions, 1, memory_order_relaxed);
@@ -243,9 +209,8 @@ static enum bn_result null_submit(struct bn_queue *base, const struct bn_submiss
 
 static enum bn_result null_poll(struct bn_queue *base, uint64_t *value, struct bn_error *err)
 {
-    struct device *device = (struct device *)base->device;
     *value = bn_ring_timeline(&((struct queue *)base)->ring);
-    return check_lost(device, bn_fault_hit(&device->plan, BN_FAULT_POLL, err), err);
+    return BN_OK;
 }
 
 static void null_status(struct bn_device *base, struct bn_device_status *status)
@@ -267,7 +232,7 @@ const struct bn_driver bn_driver_null = {
     .close = null_close,
     .caps = null_caps,
     .supports = null_supports,
-    .buffer_create = null_buffer_create,
+    .buffer_create = bn_host_buffer_create,
     .buffer_import = bn_host_buffer_import,
     .buffer_destroy = bn_host_buffer_destroy,
     .record = null_record,

@@ -6,6 +6,7 @@
 #include "driver_table.inl"
 #include "runtime/base/fail.h"
 #include "runtime/base/runtime.h"
+#include "runtime/device/fault.h"
 #include "runtime/device/live.h"
 #include "runtime/device/op_check.h"
 #include "runtime/layout/layout.h"
@@ -75,6 +76,25 @@ static enum bn_result no_such_device(const struct bn_device_info *list, size_t n
     return bn_fail_at(err, BN_ERR_NOT_FOUND, NULL, selector, UINT64_MAX, "no such device; this machine has %s", known);
 }
 
+static enum bn_result open_found(const struct bn_host *host, const struct bn_device_info *found,
+                                 const struct bn_device_options *options, struct bn_device **out, struct bn_error *err)
+{
+    const char *plan = options->fault ? options->fault : bn_env("BITNET_FAULT");
+    bool faulty = bn_fault_concerns(plan, found->driver);
+    enum bn_result result = faulty ? bn_fault_open(plan, found->driver, err) : BN_OK;
+    if (result == BN_OK)
+        result = driver_of(found)->open(host, found, options, out, err);
+    if (result == BN_OK && faulty)
+        result = bn_fault_wrap(*out, plan, err);
+    if (result == BN_OK)
+        result = bn_live_create(*out, err);
+    if (result != BN_OK && *out) {
+        (*out)->driver->close(*out);
+        *out = NULL;
+    }
+    return result;
+}
+
 enum bn_result bn_device_open(struct bn_runtime *runtime, const char *selector, const struct bn_device_options *options,
                               struct bn_device **out, struct bn_error *err)
 {
@@ -106,14 +126,7 @@ enum bn_result bn_device_open(struct bn_runtime *runtime, const char *selector, 
     if (found->state != BN_STATE_READY)
         return bn_fail_at(err, BN_ERR_UNAVAILABLE, NULL, found->id, UINT64_MAX, "%s: %s; %s",
                           bn_device_state_name(found->state), found->reason, found->mend);
-    result = driver_of(found)->open(&runtime->host, found, &own, out, err);
-    if (result == BN_OK)
-        result = bn_live_create(*out, err);
-    if (result != BN_OK && *out) {
-        (*out)->driver->close(*out);
-        *out = NULL;
-    }
-    return result;
+    return open_found(&runtime->host, found, &own, out, err);
 }
 
 void bn_device_close(struct bn_device *device)

@@ -1,11 +1,10 @@
-// Errors, allocation, words that threads wait on, the packet ring, fault plans.
+// Errors, allocation, words that threads wait on, the packet ring.
 #include <check.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "devices/common/fault.h"
 #include "devices/common/ring.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fail.h"
@@ -210,32 +209,6 @@ START_TEST(ring_wraps_around_and_pushes_back)
 }
 END_TEST
 
-START_TEST(fault_plans)
-{
-    struct bn_fault_plan plan;
-    struct bn_error err;
-    ck_assert_int_eq(bn_fault_parse(&plan, "null", NULL, &err), BN_OK);
-    ck_assert_int_eq(bn_fault_hit(&plan, BN_FAULT_SUBMIT, &err), BN_OK);
-    ck_assert_int_eq(bn_fault_parse(&plan, "null", "vulkan:submit@1=lost", &err), BN_OK);
-    ck_assert_int_eq(bn_fault_hit(&plan, BN_FAULT_SUBMIT, &err), BN_OK);
-
-    ck_assert_int_eq(bn_fault_parse(&plan, "null", "null:submit@2=lost;alloc@*=oom", &err), BN_OK);
-    ck_assert_int_eq(bn_fault_hit(&plan, BN_FAULT_SUBMIT, &err), BN_OK);
-    ck_assert_int_eq(bn_fault_hit(&plan, BN_FAULT_SUBMIT, &err), BN_ERR_DEVICE_LOST);
-    ck_assert_str_eq(err.subject, "submit");
-    ck_assert_int_eq(bn_fault_hit(&plan, BN_FAULT_SUBMIT, &err), BN_OK);
-    ck_assert_int_eq(bn_fault_hit(&plan, BN_FAULT_ALLOC, &err), BN_ERR_DEVICE_MEMORY);
-    ck_assert_int_eq(bn_fault_hit(&plan, BN_FAULT_ALLOC, &err), BN_ERR_DEVICE_MEMORY);
-
-    static const char *const bad[] = {"null:submit",         "null:submit@0=lost",   "null:fly@1=lost",
-                                      "null:submit@1=tired", "null:submit@1=lost;x", "null:submit@1=lost extra"};
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        ck_assert_int_eq(bn_fault_parse(&plan, "null", bad[i], &err), BN_ERR_ARGUMENT);
-        ck_assert_str_ne(err.subject, "");
-    }
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("base");
@@ -247,7 +220,6 @@ int main(void)
     tcase_add_test(tests, machine);
     tcase_add_test(tests, words_wake_their_waiters);
     tcase_add_test(tests, ring_wraps_around_and_pushes_back);
-    tcase_add_test(tests, fault_plans);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

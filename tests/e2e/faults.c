@@ -1,0 +1,147 @@
+// Every call of every slot of a driver fails once, in every way: the run gives the same tokens or a typed error, holds
+// nothing afterwards, and never hangs. The decorator does the failing, so it works for any driver.
+#include <bitnet/driver.h>
+#include <unistd.h>
+
+#include "runtime/device/fault.h"
+#include "tests/e2e/harness.h"
+
+enum { N_TOKENS = 8, MOST_CALLS = 24, DEADLINE_S = 240 };
+
+static struct bn_runtime *runtime;
+static struct bn_model *model;
+static long allocated;
+
+static void *counting_alloc(void *user, size_t bytes, size_t align)
+{
+    void *memory = NULL;
+    if (posix_memalign(&memory, align, bytes) != 0)
+        return NULL;
+    __atomic_add_fetch(&allocated, 1, __ATOMIC_RELAXED);
+    return memory;
+}
+
+static void counting_free(void *user, void *memory)
+{
+    __atomic_sub_fetch(&allocated, 1, __ATOMIC_RELAXED);
+    free(memory);
+}
+
+static enum bn_result generate(struct bn_device *device, int32_t *tokens)
+{
+    struct bn_engine *engine = NULL;
+    struct bn_session *session = NULL;
+    struct bn_engine_config config;
+    BN_INIT(config);
+    config.n_ctx = 64;
+    config.n_batch = 4;
+    enum bn_result result = bn_engine_create(runtime, model, device, &config, &engine, &error);
+    if (result == BN_OK)
+        result = bn_session_create(engine, NULL, &session, &error);
+    int32_t ids[9] = {2032, 428, 1000, 5, 6, 7, 8, 9, 10}; // three chunks
+    struct bn_step_item item = {.session = session, .tokens = ids, .n_tokens = 9, .n_logits = 1};
+    for (int i = 0; i < N_TOKENS && result == BN_OK; i++) {
+        result = bn_engine_step(engine, &item, 1, &error);
+        if (result == BN_OK)
+            result = bn_session_sample(session, item.logits, &tokens[i], &error);
+        item = (struct bn_step_item){.session = session, .tokens = &tokens[i], .n_tokens = 1, .n_logits = 1};
+    }
+    bn_session_destroy(session);
+    bn_engine_destroy(engine);
+    return result;
+}
+
+// Opens, generates, closes under a plan. counts may be NULL.
+static enum bn_result run(const char *driver, const char *plan, int32_t *tokens, uint64_t *counts)
+{
+    struct bn_device *device;
+    struct bn_device_options options;
+    BN_INIT(options);
+    options.threads = 2;
+    options.fault = plan;
+    enum bn_result result = bn_device_open(runtime, driver, &options, &device, &error);
+    if (result == BN_OK) {
+        result = generate(device, tokens);
+        if (counts)
+            bn_fault_counts(device, counts);
+        bn_device_close(device);
+    }
+    return result;
+}
+
+static void inject(const char *driver, const char *plan, bool must_work, const int32_t *expected, unsigned *failed)
+{
+    int32_t tokens[N_TOKENS] = {0};
+    long before = allocated;
+    memset(&error, 0, sizeof(error));
+    enum bn_result result = run(driver, plan, tokens, NULL);
+    *failed += result != BN_OK;
+    CHECK(!must_work || result == BN_OK, "%s: %s", plan, bn_result_name(result));
+    CHECK(result != BN_OK || memcmp(tokens, expected, sizeof(tokens)) == 0, "%s: other tokens", plan);
+    CHECK(result == BN_OK || (error.code == result && error.message[0]), "%s: %s without a message", plan,
+          bn_result_name(result));
+    CHECK(allocated == before, "%s: %ld allocations were lost", plan, allocated - before);
+}
+
+static void visit(const char *driver)
+{
+    static const char *const once[] = {"lost", "oom", "delay"};
+    static const char *const other[] = {"host-oom", "busy", "timeout", "unavailable", "unsupported", "numeric"};
+    char plan[96];
+    int32_t expected[N_TOKENS];
+    uint64_t counts[BN_FAULT_SLOTS] = {0};
+    unsigned runs = 0, failed = 0;
+    snprintf(plan, sizeof(plan), "%s:submit@1000000=lost", driver);
+    MUST(run(driver, plan, expected, counts));
+    for (int slot = 0; slot < BN_FAULT_SLOTS; slot++) {
+        const char *name = bn_fault_slot_name(slot);
+        for (uint64_t call = 1; call <= counts[slot] && call <= MOST_CALLS; call++)
+            for (size_t f = 0; f < sizeof(once) / sizeof(once[0]); f++, runs++) {
+                snprintf(plan, sizeof(plan), "%s:%s@%" PRIu64 "=%s", driver, name, call, once[f]);
+                inject(driver, plan, strcmp(once[f], "delay") == 0, expected, &failed);
+            }
+        for (size_t f = 0; f < sizeof(other) / sizeof(other[0]) && counts[slot]; f++, runs += 2) {
+            snprintf(plan, sizeof(plan), "%s:%s@%" PRIu64 "=%s", driver, name, counts[slot], other[f]);
+            inject(driver, plan, false, expected, &failed);
+            snprintf(plan, sizeof(plan), "%s:%s@*=%s", driver, name, other[f]);
+            inject(driver, plan, false, expected, &failed);
+        }
+        printf("%s %-8s %" PRIu64 " calls\n", driver, name, counts[slot]);
+    }
+    CHECK(failed > 0, "no fault had an effect");
+    printf("%s: %u runs, %u ended with a typed error\n", driver, runs, failed);
+}
+
+static void plans(void)
+{
+    static const char *const bad[] = {"null:submit",         "null:submit@0=lost",   "null:fly@1=lost",
+                                      "null:submit@1=tired", "null:submit@1=lost;x", "null:submit@1=lost extra"};
+    int32_t tokens[N_TOKENS], expected[N_TOKENS];
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        CHECK(run("null", bad[i], tokens, NULL) == BN_ERR_ARGUMENT, "%s is taken for a plan", bad[i]);
+        CHECK(error.subject[0], "%s: no subject", bad[i]);
+    }
+    MUST(run("null", NULL, expected, NULL));
+    MUST(run("null", "vulkan:submit@1=lost", tokens, NULL)); // somebody else's
+    CHECK(memcmp(tokens, expected, sizeof(tokens)) == 0, "another driver's plan has an effect");
+}
+
+int main(void)
+{
+    alarm(DEADLINE_S);
+    const struct bn_allocator allocator = {counting_alloc, counting_free, NULL};
+    struct bn_runtime_config config;
+    BN_INIT(config);
+    config.allocator = &allocator;
+    MUST(bn_runtime_create(&config, &runtime, &error));
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/stories.gguf", getenv("BITNET_TEST_MODELS"));
+    MUST(bn_model_open(runtime, path, NULL, &model, &error));
+    plans();
+    visit("null");
+    visit("cpu");
+    bn_model_destroy(model);
+    bn_runtime_destroy(runtime);
+    CHECK(allocated == 0, "%ld allocations were lost", allocated);
+    return finish();
+}
