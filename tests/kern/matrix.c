@@ -128,8 +128,24 @@ static void check_gate(struct kern *t, int32_t g, int32_t u, float gf, float uf,
     CHECK(t, fabs(y - exact) <= bound, "silu(%a) * %a gives %a, exactly %a", gate, up, y, exact);
 }
 
+// A factor of NaN reaches the output.
+static void gate_not_finite(struct kern *t)
+{
+    int32_t acc[11];
+    float out[11];
+    for (int32_t i = 0; i < 11; i++)
+        acc[i] = i - 5;
+    for (int c = 0; c < 4; c++) {
+        t->k->gate(acc, acc, 11, c & 1 ? NAN : 1, c & 1 ? 1 : NAN, c & 2 ? BN_OP_RELU2 : BN_OP_SILU, out);
+        t->cases++;
+        for (int i = 0; i < 11; i++)
+            CHECK(t, isnan(out[i]), "hides NaN: %a", out[i]);
+    }
+}
+
 void test_gate(struct kern *t)
 {
+    gate_not_finite(t);
     static const float gf[] = {1e-4f, 3.3e-3f, 1e-6f, 7e-2f}, uf[] = {1e-3f, 1.0f, 4.7e-5f};
     for (uint32_t c = 0; c < 400; c++) {
         size_t n = c < 70 ? c + 1 : 1 + random_below(t, 3000);

@@ -211,6 +211,9 @@ static void refuse_cases(struct kern *t)
         x[0] = x[n - 1] = 1;
         refuse_case(t, x, norm, n, bad[c % 4]);
         x[random_below(t, (uint32_t)n)] = 3e38f;
+        int8_t q[640];
+        struct bn_row_scale s;
+        CHECK(t, !t->k->quantise(x, norm, n, 1e-5f, q, &s), "accepts an overflow");
         CHECK(t, !t->k->norm(x, norm, n, 1e-5f, x), "norm accepts an overflow");
     }
     // Zeros with an epsilon of 0: 0 * infinity.
