@@ -3,8 +3,13 @@
 
 #include "cpu/common.h"
 
-#define UNROLL _Pragma("GCC unroll 4")
 #define INLINE static inline __attribute__((always_inline))
+
+// An address to prefetch; it may lie past the end of the array.
+INLINE const char *beyond(const void *array, size_t bytes)
+{
+    return (const char *)((uintptr_t)array + bytes);
+}
 
 INLINE __m256 load_weight8(enum bn_layout layout, const void *row, size_t i)
 {
@@ -177,7 +182,8 @@ INLINE __m256i load_q(const int8_t *q)
     return _mm256_loadu_si256((const __m256i *)q);
 }
 
-// Sums of wn weight rows with an activation rows; both constants, one of them 1.
+// Sums of wn weight rows with an activation rows; both constants, one of them 1. Rows are short and come from memory:
+// the hardware's prefetch does not follow four of them, so the next tile is fetched, in order, while this one is summed.
 INLINE void ternary_tile(const uint8_t *w, size_t blocks, const int8_t *q, size_t q_stride,
                          const struct bn_row_scale *scales, int32_t *acc, size_t acc_stride, const size_t wn,
                          const size_t an)
@@ -185,22 +191,28 @@ INLINE void ternary_tile(const uint8_t *w, size_t blocks, const int8_t *q, size_
     const __m256i three = _mm256_set1_epi8(3), ones = _mm256_set1_epi16(1);
     const size_t stride = blocks * BLOCK_BYTES;
     __m256i sum[TILE];
-    UNROLL for (size_t k = 0; k < wn * an; k++) sum[k] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+    for (size_t k = 0; k < wn * an; k++)
+        sum[k] = _mm256_setzero_si256();
 
     for (size_t b = 0; b < blocks;) {
         size_t end = blocks - b < FLUSH_BLOCKS ? blocks : b + FLUSH_BLOCKS;
         __m256i partial[TILE];
-        UNROLL for (size_t k = 0; k < wn * an; k++) partial[k] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+        for (size_t k = 0; k < wn * an; k++)
+            partial[k] = _mm256_setzero_si256();
         for (; b < end; b++) {
-            UNROLL for (size_t r = 0; r < wn; r++)
-            {
+#pragma GCC unroll 4
+            for (size_t r = 0; r < wn; r++) {
+                if (r % 2 == 0) // of the next tile; two blocks are a cache line
+                    _mm_prefetch(beyond(w, wn * stride + (b * wn + r) * BLOCK_BYTES), _MM_HINT_T0);
                 __m256i bits = _mm256_loadu_si256((const __m256i *)(w + r * stride + b * BLOCK_BYTES));
                 __m256i c0 = _mm256_and_si256(_mm256_srli_epi16(bits, 6), three);
                 __m256i c1 = _mm256_and_si256(_mm256_srli_epi16(bits, 4), three);
                 __m256i c2 = _mm256_and_si256(_mm256_srli_epi16(bits, 2), three);
                 __m256i c3 = _mm256_and_si256(bits, three);
-                UNROLL for (size_t i = 0; i < an; i++)
-                {
+#pragma GCC unroll 4
+                for (size_t i = 0; i < an; i++) {
                     const int8_t *qb = q + i * q_stride + b * BLOCK_COLS;
                     __m256i p01 = _mm256_add_epi16(_mm256_maddubs_epi16(c0, load_q(qb)),
                                                    _mm256_maddubs_epi16(c1, load_q(qb + 32)));
@@ -210,11 +222,15 @@ INLINE void ternary_tile(const uint8_t *w, size_t blocks, const int8_t *q, size_
                 }
             }
         }
-        UNROLL for (size_t k = 0; k < wn * an; k++) sum[k] =
-            _mm256_add_epi32(sum[k], _mm256_madd_epi16(partial[k], ones));
+#pragma GCC unroll 4
+        for (size_t k = 0; k < wn * an; k++)
+            sum[k] = _mm256_add_epi32(sum[k], _mm256_madd_epi16(partial[k], ones));
     }
-    UNROLL for (size_t r = 0; r < wn; r++) UNROLL for (size_t i = 0; i < an; i++) acc[i * acc_stride + r] =
-        sum_i32(sum[r * an + i]) - scales[i].sum;
+#pragma GCC unroll 4
+    for (size_t r = 0; r < wn; r++)
+#pragma GCC unroll 4
+        for (size_t i = 0; i < an; i++)
+            acc[i * acc_stride + r] = sum_i32(sum[r * an + i]) - scales[i].sum;
 }
 
 // Rows of weights stay in the second level cache while groups of activation rows pass over them.
@@ -343,15 +359,20 @@ static void narrow_f16(const float *in, size_t n, uint16_t *out)
         out[i] = float_to_half(in[i]);
 }
 
-// Four rows, `stride` bytes apart, with x.
-INLINE __m128 dot4(enum bn_layout layout, const uint8_t *rows, size_t stride, const float *x, size_t n)
+// Four rows, `stride` bytes apart, with x; `ahead` fetches the four that follow them.
+INLINE __m128 dot4(enum bn_layout layout, const uint8_t *rows, size_t stride, const float *x, size_t n, bool ahead)
 {
+    const size_t step = 4 * SUMS * weight_bytes(layout);
     __m256 lo[4], hi[4];
-    UNROLL for (size_t r = 0; r < 4; r++) lo[r] = hi[r] = _mm256_setzero_ps();
+#pragma GCC unroll 4
+    for (size_t r = 0; r < 4; r++)
+        lo[r] = hi[r] = _mm256_setzero_ps();
     for (size_t i = 0; i < n; i += SUMS) {
         __m256 a = _mm256_loadu_ps(x + i), b = _mm256_loadu_ps(x + i + 8);
-        UNROLL for (size_t r = 0; r < 4; r++)
-        {
+        for (size_t line = 0; ahead && line < step; line += 64)
+            _mm_prefetch(beyond(rows, 4 * stride + i / SUMS * step + line), _MM_HINT_T1);
+#pragma GCC unroll 4
+        for (size_t r = 0; r < 4; r++) {
             lo[r] = _mm256_fmadd_ps(load_weight8(layout, rows + r * stride, i), a, lo[r]);
             hi[r] = _mm256_fmadd_ps(load_weight8(layout, rows + r * stride, i + 8), b, hi[r]);
         }
@@ -373,7 +394,7 @@ INLINE void dot_rows(enum bn_layout layout, const uint8_t *w, size_t rows, size_
 {
     size_t stride = cols * weight_bytes(layout), r = 0;
     for (; r + 4 <= rows; r += 4)
-        _mm_storeu_ps(out + r, dot4(layout, w + r * stride, stride, x, cols));
+        _mm_storeu_ps(out + r, dot4(layout, w + r * stride, stride, x, cols, true));
     for (; r < rows; r++)
         out[r] = dot1(layout, w + r * stride, x, cols);
 }
@@ -399,7 +420,7 @@ static void attend_scores4(const struct bn_attend *a, uint32_t position, uint32_
     memset(k + count * dim, 0, (4 - count) * dim * sizeof *k);
     const __m128 scale = _mm_set1_ps(a->scale);
     for (size_t h = 0; h < a->group; h++) {
-        __m128 s = dot4(BN_LAYOUT_F32, (const uint8_t *)k, dim * sizeof *k, a->q + h * dim, dim);
+        __m128 s = dot4(BN_LAYOUT_F32, (const uint8_t *)k, dim * sizeof *k, a->q + h * dim, dim, false);
         _mm_storeu_ps(attend_scores(a, h) + position, _mm_mul_ps(s, scale));
     }
 }
@@ -456,22 +477,26 @@ INLINE void attend_values(const struct bn_attend *a, size_t h, uint32_t position
     size_t dim = a->head_dim;
     const uint16_t *v = (const uint16_t *)(const void *)attend_row(a, a->v_offset, position);
     const float *p[4];
-    UNROLL for (size_t j = 0; j < heads; j++) p[j] = attend_scores(a, h + j) + position;
+#pragma GCC unroll 4
+    for (size_t j = 0; j < heads; j++)
+        p[j] = attend_scores(a, h + j) + position;
     for (size_t d = 0; d < dim; d += SUMS) {
         __m256 lo[4], hi[4];
-        UNROLL for (size_t j = 0; j < heads; j++) lo[j] = hi[j] = _mm256_setzero_ps();
+#pragma GCC unroll 4
+        for (size_t j = 0; j < heads; j++)
+            lo[j] = hi[j] = _mm256_setzero_ps();
         for (size_t i = 0; i < count; i++) {
             __m256 v0 = load_weight8(BN_LAYOUT_F16, v + i * dim, d);
             __m256 v1 = load_weight8(BN_LAYOUT_F16, v + i * dim, d + 8);
-            UNROLL for (size_t j = 0; j < heads; j++)
-            {
+#pragma GCC unroll 4
+            for (size_t j = 0; j < heads; j++) {
                 __m256 w = _mm256_broadcast_ss(p[j] + i);
                 lo[j] = _mm256_fmadd_ps(w, v0, lo[j]);
                 hi[j] = _mm256_fmadd_ps(w, v1, hi[j]);
             }
         }
-        UNROLL for (size_t j = 0; j < heads; j++)
-        {
+#pragma GCC unroll 4
+        for (size_t j = 0; j < heads; j++) {
             float *out = a->out + (h + j) * dim + d;
             _mm256_storeu_ps(out, _mm256_add_ps(_mm256_loadu_ps(out), lo[j]));
             _mm256_storeu_ps(out + 8, _mm256_add_ps(_mm256_loadu_ps(out + 8), hi[j]));
