@@ -1,12 +1,14 @@
 // Cancelling without locks, so that a signal handler may do it.
 //
-// session.state: bit 0 cancelled, bit 1 in a step, the step's number from bit 32 up. Whoever cancels a session that is in
-// a step takes it off engine.live; the one who takes the last session off stops the device by writing the step's number to
-// engine.stop. The number in live keeps a cancel that comes late from touching the next step.
+// session.state: bit 0 cancelled, bit 1 in a step, bit 2 taken off, the step's number from bit 32 up. Whoever cancels a
+// session that is in a step takes it off engine.live, once per step however often it is resumed and cancelled again; the one
+// who takes the last session off stops the device by writing the step's number to engine.stop. The number in live keeps a
+// cancel that comes late from touching the next step.
 #include "runtime/engine/engine_impl.h"
 
 #define CANCELLED UINT64_C(1)
 #define RUNNING UINT64_C(2)
+#define TAKEN_OFF UINT64_C(4)
 
 static void take_off(struct bn_engine *engine, uint32_t step)
 {
@@ -21,8 +23,8 @@ static void take_off(struct bn_engine *engine, uint32_t step)
 
 void bn_session_cancel(struct bn_session *session)
 {
-    uint64_t before = atomic_fetch_or(&session->state, CANCELLED);
-    if ((before & RUNNING) && !(before & CANCELLED))
+    uint64_t before = atomic_fetch_or(&session->state, CANCELLED | TAKEN_OFF);
+    if ((before & RUNNING) && !(before & TAKEN_OFF))
         take_off(session->engine, (uint32_t)(before >> 32));
 }
 
@@ -48,7 +50,7 @@ void bn_cancel_begin(struct bn_engine *engine, struct bn_step_item *items, size_
             continue;
         uint64_t state = atomic_load(&items[i].session->state), next;
         do
-            next = (uint64_t)step << 32 | RUNNING | (state & CANCELLED);
+            next = (uint64_t)step << 32 | RUNNING | (state & CANCELLED ? CANCELLED | TAKEN_OFF : 0);
         while (!atomic_compare_exchange_weak(&items[i].session->state, &state, next));
         if (state & CANCELLED)
             take_off(engine, step);

@@ -12,7 +12,8 @@
 struct bn_pages {
     uint32_t *references; // [n]
     uint32_t *free;       // stack of free pages
-    uint32_t n, n_free;
+    uint32_t n;
+    _Atomic uint32_t n_free; // read by the statistics from any thread
 };
 
 struct candidate {

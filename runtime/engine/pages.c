@@ -7,7 +7,8 @@ enum bn_result bn_pages_init(struct bn_pages *pages, const struct bn_host *host,
     pages->free = bn_alloc_array(host, n, sizeof(uint32_t));
     if (!pages->references || !pages->free)
         return bn_fail_memory(err, (uint64_t)n * 2 * sizeof(uint32_t), "the page table");
-    pages->n = pages->n_free = n;
+    pages->n = n;
+    atomic_store(&pages->n_free, n);
     for (uint32_t i = 0; i < n; i++)
         pages->free[i] = n - 1 - i; // page 0 is taken first
     return BN_OK;
