@@ -16,6 +16,9 @@ struct item {
     void (*call)(const struct bn_kernels *k, struct work *s);
 };
 
+// Beyond any cache.
+#define MEMORY ((size_t)96 << 20)
+
 enum { COLS = 2560, FFN = 6912, ROWS = 6912, HEAD_ROWS = 4096, POSITIONS = 1024, DIM = 128, GROUP = 4 };
 
 static float *floats(struct area a)
@@ -52,6 +55,13 @@ static void ternary8(const struct bn_kernels *k, struct work *s)
 static void ternary_cached(const struct bn_kernels *k, struct work *s)
 {
     k->ternary(s->w.data, 64, COLS, (int8_t *)s->q.data, COLS, s->scales, 1, ints(s->out), 64);
+}
+
+// Weights from memory, a tile of rows after the other.
+static void ternary_memory(const struct bn_kernels *k, struct work *s)
+{
+    for (size_t at = 0; at + 32 * COLS / 4 <= MEMORY; at += 32 * COLS / 4)
+        k->ternary(s->pool.data + at, 32, COLS, (int8_t *)s->q.data, COLS, s->scales, 1, ints(s->out), 32);
 }
 
 static void quantise(const struct bn_kernels *k, struct work *s)
@@ -100,6 +110,12 @@ static void dot_f16(const struct bn_kernels *k, struct work *s)
     k->dot(BN_LAYOUT_F16, s->pool.data, HEAD_ROWS, COLS, floats(s->x), floats(s->out));
 }
 
+static void dot_memory(const struct bn_kernels *k, struct work *s)
+{
+    for (size_t at = 0; at + 64 * COLS * 2 <= MEMORY; at += 64 * COLS * 2)
+        k->dot(BN_LAYOUT_F16, s->pool.data + at, 64, COLS, floats(s->x), floats(s->out));
+}
+
 static void dot_bf16(const struct bn_kernels *k, struct work *s)
 {
     k->dot(BN_LAYOUT_BF16, s->pool.data, HEAD_ROWS, COLS, floats(s->x), floats(s->out));
@@ -134,6 +150,8 @@ static const struct item items[] = {
     {"ternary 6912x2560 x4", "ternary", "MAC", MACS(ROWS, COLS, 4), ternary4},
     {"ternary 6912x2560 x8", "ternary", "MAC", MACS(ROWS, COLS, 8), ternary8},
     {"ternary 64x2560 x1", "ternary", "MAC", MACS(64, COLS, 1), ternary_cached},
+    {"ternary memory", "ternary", "B", (double)MEMORY, ternary_memory},
+    {"dot f16 memory", "dot", "B", (double)MEMORY, dot_memory},
     {"dot f16 4096x2560", "dot", "B", 2.0 * HEAD_ROWS *COLS, dot_f16},
     {"dot bf16 4096x2560", "dot", "B", 2.0 * HEAD_ROWS *COLS, dot_bf16},
     {"dot f32 2048x2560", "dot", "B", 2.0 * HEAD_ROWS *COLS, dot_f32},
@@ -177,7 +195,7 @@ int bench(const struct bn_isa *levels, size_t n, const char *only)
                      .q = area_new((size_t)8 * COLS),
                      .x = area_new((size_t)4 * 2 * FFN),
                      .out = area_new((size_t)4 * 8 * ROWS),
-                     .pool = area_new((size_t)2 * HEAD_ROWS * COLS)};
+                     .pool = area_new(MEMORY)};
     fill_codes(&s.random, s.w.data, s.w.size, 0);
     fill_q8(&s.random, (int8_t *)s.q.data, s.q.size, 0);
     fill_floats(&s.random, floats(s.x), s.x.size / 4, FILL_UNIT);
