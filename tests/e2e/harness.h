@@ -50,6 +50,7 @@ struct rig {
 };
 
 struct rig_options {
+    const char *model;  // path; NULL: the default model
     const char *device; // NULL: cpu
     const char *isa;
     const char *fault;
@@ -64,7 +65,7 @@ static inline struct rig rig_open(const struct rig_options *options)
     const char *models = getenv("BITNET_TEST_MODELS");
     snprintf(path, sizeof(path), "%s/stories.gguf", models ? models : "models");
     MUST(bn_runtime_create(NULL, &rig.runtime, &error));
-    MUST(bn_model_open(rig.runtime, path, NULL, &rig.model, &error));
+    MUST(bn_model_open(rig.runtime, options->model ? options->model : path, NULL, &rig.model, &error));
     struct bn_device_options device;
     BN_INIT(device);
     device.isa = options->isa;
