@@ -6,9 +6,12 @@
 //   matching `_destroy` or `_close`; both accept NULL. What an accessor returns is borrowed and lives as long
 //   as the object it came from. Configuration structs need to live only for the call that reads them.
 // Threads: "any" = may be called from any thread at any time; "one at a time" = the caller makes sure that
-//   no two calls on the same object overlap (different objects are independent).
+//   no two calls on the same object overlap (different objects are independent); "one at a time per engine" = the
+//   same, for the engine and all its sessions together. Nothing may overlap with the _destroy or _close of an object
+//   that it uses.
 // Errors: every function that can fail returns enum bn_result, and the compiler warns if it is ignored. The
 //   last parameter, `struct bn_error *err`, may be NULL. On failure output parameters are set to NULL or 0.
+//   BN_ERR_INTERNAL may come from any of them and is not listed.
 // Extending: configuration structs start with `size`; zero the struct, set `size = sizeof(...)`, then fill in
 //   what you need. Zero always means the default. The BN_INIT macro does the first two steps.
 // Units: sizes are bytes, times are nanoseconds of CLOCK_MONOTONIC, text is UTF-8 and need not be terminated

@@ -12,6 +12,7 @@
 extern "C" {
 #endif
 
+// What a device can take.
 struct bn_caps {
     uint64_t max_buffer;    // largest buffer, bytes
     uint64_t import_align;  // alignment of imported host memory, bytes; 0: import is not possible
@@ -24,10 +25,10 @@ BN_API void bn_device_get_caps(struct bn_device *device, struct bn_caps *caps);
 
 // Figures of a device since it was opened.
 struct bn_device_status {
-    uint64_t submissions;
-    uint64_t sleeps;  // times a thread of the driver went to sleep in the kernel (futex and the like)
-    uint64_t wakes;   // times one was woken by a system call
-    uint32_t last_op; // op index last started, for the report of a lost device
+    uint64_t submissions; // accepted by its queues
+    uint64_t sleeps;      // times a thread of the driver went to sleep in the kernel (futex and the like)
+    uint64_t wakes;       // times one was woken by a system call
+    uint32_t last_op;     // op index last started, for the report of a lost device
 };
 
 // Threads: any; figures of running work may be of different moments.
@@ -79,6 +80,7 @@ BN_API uint64_t bn_slot_bytes(const struct bn_slot_limits *limits);
 // Threads: one at a time.
 BN_API void bn_slot_init(struct bn_slot *slot, const struct bn_slot_limits *limits);
 
+// Ops that were recorded, to be run any number of times.
 struct bn_command;
 
 // Records ops, to be run in this order on every submission; each sees what those before it wrote. `slot`: a span of
@@ -104,9 +106,10 @@ BN_API BN_MUST_CHECK enum bn_result bn_queue_open(struct bn_device *device, stru
 // Every submission must be done, or the device lost. Threads: one at a time.
 BN_API void bn_queue_close(struct bn_queue *queue);
 
+// One run of a command.
 struct bn_submission {
-    struct bn_command *command;
-    uint64_t signal;      // timeline value when done; larger than that of every earlier submission
+    struct bn_command *command; // of the queue's device; kept until `signal` is reached
+    uint64_t signal;            // timeline value when done; larger than that of every earlier submission
     const uint32_t *stop; // NULL, or: when *stop == stop_at (relaxed atomic load between ops), the rest of the command
     uint32_t stop_at;     //   is skipped, slot.status is BN_SLOT_STOPPED, and the timeline advances as usual
 };

@@ -8,6 +8,7 @@
 extern "C" {
 #endif
 
+// What a device is. NULL is the driver of tests, which computes nothing.
 enum bn_device_kind { BN_DEVICE_CPU, BN_DEVICE_GPU, BN_DEVICE_NPU, BN_DEVICE_NULL };
 
 // Whether a driver can use a device, and if not, why.
@@ -54,6 +55,7 @@ BN_API BN_MUST_CHECK enum bn_result bn_device_list(struct bn_runtime *runtime, s
 // cost of busy cores for that second.
 enum bn_wait_mode { BN_WAIT_SLEEP, BN_WAIT_SPIN };
 
+// How a device is opened. A driver ignores what is for others.
 struct bn_device_options {
     size_t size;
     uint32_t threads; // CPU: team size, the caller included; 0: what affinity and the cgroup's quota allow

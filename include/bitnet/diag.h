@@ -8,6 +8,7 @@
 extern "C" {
 #endif
 
+// Counts since the engine was created, and sizes.
 struct bn_engine_stats {
     size_t size;
     uint64_t steps;                 // device submissions of the engine
@@ -21,7 +22,7 @@ struct bn_engine_stats {
     uint64_t kv_bytes;              // the KV pool
     uint64_t work_bytes;            // activations, slots, tables, logits
     uint32_t pages_total;           // pages of the KV pool, 64 positions each
-    uint32_t pages_used;
+    uint32_t pages_used;            // of them, those that sessions hold
 };
 
 // Threads: any; figures of a running step may be of different moments.

@@ -17,7 +17,8 @@ extern "C" {
 
 struct bn_host; // allocation, messages, environment: runtime/base/host.h
 
-// Drivers embed these as the first member of their own structs and fill every field in, but for those of the runtime.
+// Drivers embed these three as the first member of their own structs and fill every field in, but for those of the
+// runtime. A device: its `driver`, the `host` that `open` was given, what was opened.
 struct bn_device {
     const struct bn_driver *driver;
     const struct bn_host *host;
@@ -25,16 +26,18 @@ struct bn_device {
     struct bn_live *live; // the runtime's: which buffers there are
 };
 
+// A command: a recorded list of ops.
 struct bn_command {
-    struct bn_device *device;
+    struct bn_device *device;   // of `record`
     struct bn_buffer **buffers; // the runtime's: the buffers that its ops use, kept until the command is gone
     size_t n_buffers;
 };
 
+// A queue: where a device takes submissions.
 struct bn_queue {
-    struct bn_device *device;
-    uint64_t last_signal; // the runtime's
-    uint64_t naps;        // the runtime's: times a waiter slept; accessed with __atomic builtins
+    struct bn_device *device; // of `queue_open`
+    uint64_t last_signal;     // the runtime's
+    uint64_t naps;            // the runtime's: times a waiter slept; accessed with __atomic builtins
 };
 
 // A slot is called by one thread at a time per object, unless marked "any thread". On failure nothing is left

@@ -10,6 +10,7 @@
 extern "C" {
 #endif
 
+// How much an engine can hold at once; it decides how much memory bn_engine_create takes.
 struct bn_engine_config {
     size_t size;
     uint32_t n_ctx;       // most positions of a session; 0: what the model was trained for
@@ -19,8 +20,7 @@ struct bn_engine_config {
     uint32_t n_outputs;   // most rows of logits of one step; 0: n_sessions
 };
 
-// A model placed on a device, with its KV pool. One thread at a time drives it (everything below that takes the
-// engine or one of its sessions), except where a function says "any".
+// A model placed on a device, with its KV pool.
 struct bn_engine;
 
 // Places the model: weights are imported where device and file agree on the layout, else repacked into the device's.
@@ -55,23 +55,28 @@ struct bn_sampling {
     uint64_t seed;
 };
 
-// temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, repeat_penalty 1, repeat_last_n 64, seed 0.
+// temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, repeat_penalty 1, repeat_last_n 64, seed 0. Threads: any.
 BN_API void bn_sampling_defaults(struct bn_sampling *sampling);
 
 // A conversation: tokens, KV pages and sampling of its own.
 struct bn_session;
 
-// Ownership: the caller destroys *out. Errors: BN_ERR_ARGUMENT, BN_ERR_NO_MEMORY, BN_ERR_CONTEXT_FULL (n_sessions).
+// Ownership: the caller destroys *out. Threads: one at a time per engine.
+// Errors: BN_ERR_ARGUMENT (sampling out of range), BN_ERR_NO_MEMORY, BN_ERR_CONTEXT_FULL (n_sessions are alive).
 BN_API BN_MUST_CHECK enum bn_result bn_session_create(struct bn_engine *engine,
                                                       const struct bn_sampling *sampling, // NULL: defaults
                                                       struct bn_session **out, struct bn_error *err);
+
+// Its pages go back to the pool. Threads: one at a time per engine.
 BN_API void bn_session_destroy(struct bn_session *session);
 
-// A second session with the same past. Pages are shared until one of the two writes to them.
+// A second session with the same past and sampling. Pages are shared until one of the two writes to them.
+// Ownership: the caller destroys *out. Threads: one at a time per engine. Errors: those of bn_session_create.
 BN_API BN_MUST_CHECK enum bn_result bn_session_fork(struct bn_session *session, struct bn_session **out,
                                                     struct bn_error *err);
 
-// Forgets everything from position `length` on. Errors: BN_ERR_ARGUMENT if the session is shorter.
+// Forgets everything from position `length` on.
+// Threads: one at a time per engine. Errors: BN_ERR_ARGUMENT if the session is shorter.
 BN_API BN_MUST_CHECK enum bn_result bn_session_truncate(struct bn_session *session, size_t length,
                                                         struct bn_error *err);
 
@@ -79,12 +84,21 @@ BN_API BN_MUST_CHECK enum bn_result bn_session_truncate(struct bn_session *sessi
 // answer BN_ERR_CANCELLED for this session until bn_session_resume. Its length is that before the step.
 // Threads: any; may be called from a signal handler.
 BN_API void bn_session_cancel(struct bn_session *session);
-BN_API void bn_session_resume(struct bn_session *session); // Threads: any
 
+// Takes the cancel back. Threads: any; may be called from a signal handler.
+BN_API void bn_session_resume(struct bn_session *session);
+
+// Positions so far: tokens that were appended and computed. Threads: one at a time per engine.
 BN_API size_t bn_session_length(const struct bn_session *session);
-// The tokens so far. Ownership: borrowed until the session's next step or truncate.
+
+// The tokens so far, bn_session_length of them.
+// Ownership: borrowed until the session's next step or truncate. Threads: one at a time per engine.
 BN_API const int32_t *bn_session_tokens(const struct bn_session *session);
+
+// Ownership: borrowed. Threads: any.
 BN_API struct bn_engine *bn_session_get_engine(const struct bn_session *session);
+
+// Counts from the next token on. Threads: one at a time per engine. Errors: BN_ERR_ARGUMENT (out of range).
 BN_API BN_MUST_CHECK enum bn_result bn_session_set_sampling(struct bn_session *session,
                                                             const struct bn_sampling *sampling, struct bn_error *err);
 
@@ -102,19 +116,21 @@ struct bn_step_item {
 // Results are the same bits as if each session had run alone, at any batch, chunk, and thread count.
 // Returns BN_OK if every item is; otherwise the first item's failure. After a failure of the device no session has
 // advanced beyond the last complete chunk.
+// Threads: one at a time per engine.
 // Errors: BN_ERR_ARGUMENT (token outside the vocabulary, more logits than n_outputs), BN_ERR_CONTEXT_FULL,
 //   BN_ERR_CANCELLED, BN_ERR_NUMERIC, BN_ERR_DEVICE_LOST.
 BN_API BN_MUST_CHECK enum bn_result bn_engine_step(struct bn_engine *engine, struct bn_step_item *items, size_t n_items,
                                                    struct bn_error *err);
 
 // Chooses the next token from logits [n_vocab] by the session's sampling; nothing is appended.
-// Errors: BN_ERR_NUMERIC if a logit is NaN.
+// Threads: one at a time per engine. Errors: BN_ERR_NUMERIC if a logit is NaN, BN_ERR_ARGUMENT.
 BN_API BN_MUST_CHECK enum bn_result bn_session_sample(struct bn_session *session, const float *logits, int32_t *token,
                                                       struct bn_error *err);
 
 // Natural logarithm of softmax(logits)[token]; double, sequential over the vocabulary. Threads: any.
 BN_API double bn_log_probability(const float *logits, size_t n_vocab, int32_t token);
 
+// Why bn_generate ended: an end token, n_predict, one of `stops`, no more room, or on_token and bn_session_cancel.
 enum bn_stop { BN_STOP_EOS, BN_STOP_LENGTH, BN_STOP_STRING, BN_STOP_CONTEXT, BN_STOP_INTERRUPTED };
 
 // "eos", "length", "stop", "context", "interrupted". Ownership: static. Threads: any.
@@ -123,14 +139,15 @@ BN_API const char *bn_stop_name(enum bn_stop stop);
 // One generated token. Ownership: borrowed for the call.
 struct bn_generated {
     int32_t token;
-    double log_probability; // of this token; 0 unless asked for
-    const int32_t *top;     // the n_top likeliest ids, best first
-    const double *top_log_probability;
+    double log_probability;            // of this token; 0 unless asked for
+    const int32_t *top;                // the n_top likeliest ids, best first
+    const double *top_log_probability; // of those
     size_t n_top;
     const char *text; // characters that are complete now, valid UTF-8; may be empty; stop strings are cut off
-    size_t bytes;
+    size_t bytes;     // of `text`, which is not terminated
 };
 
+// What to generate.
 struct bn_generate_options {
     size_t size;
     // Appended first; at least one token. To go on from the past, truncate by one and give the last token again.
@@ -140,14 +157,15 @@ struct bn_generate_options {
     bool ignore_eos;          // end tokens are never chosen
     const char *const *stops; // strings that end the text; they are not part of it
     size_t n_stops;
-    bool log_probabilities;
-    size_t n_top;   // alternatives reported per token; at most 64
-    size_t n_chunk; // most prompt tokens of one step; 0: all
+    bool log_probabilities; // fills in log_probability and top of struct bn_generated; costs a pass over the logits
+    size_t n_top;           // alternatives reported per token; at most 64
+    size_t n_chunk;         // most prompt tokens of one step; 0: all
     // Called for every token, and once more with token -1 if text was held back at the end. Return false to stop.
     bool (*on_token)(void *user, const struct bn_generated *generated);
     void *user;
 };
 
+// What was generated, and how long it took.
 struct bn_generate_result {
     size_t size;
     enum bn_stop stop;
@@ -160,7 +178,9 @@ struct bn_generate_result {
 
 // Processes a prompt and makes tokens. A cancelled session ends with BN_OK and BN_STOP_INTERRUPTED. The last token made is
 // in the session's future, not its past: it has not been stepped. An end token is not stepped either.
-// Errors: those of bn_engine_step; BN_ERR_CONTEXT_FULL only if the prompt itself does not fit.
+// Threads: one at a time per engine; on_token is called on the caller's thread and may cancel, not step or destroy.
+// Errors: those of bn_engine_step and bn_session_sample, BN_ERR_NO_MEMORY; BN_ERR_CONTEXT_FULL only if the prompt itself
+//   does not fit.
 BN_API BN_MUST_CHECK enum bn_result bn_generate(struct bn_session *session, const struct bn_generate_options *options,
                                                 struct bn_generate_result *result, // may be NULL
                                                 struct bn_error *err);

@@ -31,12 +31,12 @@ enum bn_result {
 // Details of a failure, in memory of the caller. Zero it once; every failing call overwrites it, succeeding
 // calls leave it alone. All strings are terminated and free of control characters, so they may be printed.
 struct bn_error {
-    enum bn_result code;
-    int native;        // errno, VkResult, cl_int, CUresult ...; 0 if there is none
-    uint64_t offset;   // byte offset in `file`, UINT64_MAX if it has no meaning here
-    char file[256];    // the file, device or stream concerned; may be empty; the end is kept if too long
-    char subject[96];  // key, tensor, op or option concerned; may be empty
-    char message[320]; // one sentence for people, without a full stop, not containing file and subject
+    enum bn_result code; // what the call returned
+    int native;          // errno, VkResult, cl_int, CUresult ...; 0 if there is none
+    uint64_t offset;     // byte offset in `file`, UINT64_MAX if it has no meaning here
+    char file[256];      // the file, device or stream concerned; may be empty; the end is kept if too long
+    char subject[96];    // key, tensor, op or option concerned; may be empty
+    char message[320];   // one sentence for people, without a full stop, not containing file and subject
 };
 
 // The code's name without prefix: "MODEL". Ownership: static. Threads: any.

@@ -16,6 +16,7 @@ enum bn_i2s_order { BN_I2S_AUTO, BN_I2S_A, BN_I2S_B, BN_I2S_C };
 // trained with.
 enum bn_activation { BN_ACTIVATION_AUTO, BN_ACTIVATION_RELU2, BN_ACTIVATION_SILU };
 
+// How a model is read; what a file does not say can be said here.
 struct bn_model_options {
     size_t size;
     enum bn_i2s_order i2s_order;
@@ -23,27 +24,30 @@ struct bn_model_options {
     bool vocab_only; // read the tokenizer and keys only; the file may have no tensors
 };
 
+// What a model is. The strings are terminated UTF-8, borrowed from the model.
 struct bn_model_info {
     size_t size;
     const char *architecture;      // "bitnet-b1.58"; "" for a vocabulary-only file without one
     const char *name;              // general.name, "" if absent
     enum bn_activation activation; // never AUTO; 0 only for vocabulary-only models
-    uint32_t n_vocab;
-    uint32_t n_embd; // features of the residual stream
-    uint32_t n_layer;
-    uint32_t n_head;
-    uint32_t n_head_kv;
-    uint32_t head_dim;
-    uint32_t n_ff;        // features between gate/up and down
-    uint32_t n_ctx_train; // positions the model was trained for
-    float rope_theta;
-    float norm_eps;
-    uint64_t n_params;    // elements of all tensors
-    uint64_t bytes;       // bytes of all tensors as stored
-    uint64_t token_bytes; // weight bytes one decoded token streams, the head included
+    uint32_t n_vocab;              // tokens of the vocabulary
+    uint32_t n_embd;               // features of the residual stream
+    uint32_t n_layer;              // transformer blocks
+    uint32_t n_head;               // of the queries
+    uint32_t n_head_kv;            // of keys and values; divides n_head
+    uint32_t head_dim;             // features of a head
+    uint32_t n_ff;                 // features between gate/up and down
+    uint32_t n_ctx_train;          // positions the model was trained for
+    float rope_theta;              // base of RoPE's frequencies
+    float norm_eps;                // added to the mean square in RMSNorm
+    uint64_t n_params;             // elements of all tensors
+    uint64_t bytes;                // bytes of all tensors as stored
+    uint64_t token_bytes;          // weight bytes one decoded token streams, the head included
 };
 
+// A model file, mapped: weights, geometry, vocabulary.
 struct bn_model;
+// The vocabulary of a model and how it cuts text; see text.h.
 struct bn_tokenizer;
 
 // Opens a model file (GGUF v2 or v3) by mapping it. The file must not change while the model lives.
@@ -56,11 +60,13 @@ BN_API BN_MUST_CHECK enum bn_result bn_model_open(struct bn_runtime *runtime, co
 
 // The same from a descriptor of a regular file, from its start; the descriptor may be closed afterwards. `name` is
 // used in messages and may be NULL.
+// Ownership: the caller destroys *out, and keeps the descriptor. Threads: any. Errors: those of bn_model_open.
 BN_API BN_MUST_CHECK enum bn_result bn_model_open_fd(struct bn_runtime *runtime, int fd, const char *name,
                                                      const struct bn_model_options *options, struct bn_model **out,
                                                      struct bn_error *err);
 
 // The same from memory that the caller keeps unchanged while the model lives; aligned to 64 bytes or more.
+// Ownership: the caller destroys *out, and keeps the memory. Threads: any. Errors: those of bn_model_open.
 BN_API BN_MUST_CHECK enum bn_result bn_model_open_memory(struct bn_runtime *runtime, const void *data, size_t bytes,
                                                          const char *name, const struct bn_model_options *options,
                                                          struct bn_model **out, struct bn_error *err);

@@ -30,15 +30,16 @@ struct bn_buffer {
     uint32_t users; // the library's: the owner and the commands that use it
 };
 
-// A range of a buffer. An op that does not use an operand leaves its buffer NULL.
+// A range of a buffer: `size` bytes from byte `offset` on. An op that does not use an operand leaves its buffer NULL.
 struct bn_span {
     struct bn_buffer *buffer;
     uint64_t offset;
     uint64_t size;
 };
 
+// A weight matrix; out of `cols` features it makes `rows`.
 struct bn_weight {
-    struct bn_span data;
+    struct bn_span data; // bn_layout_bytes bytes
     enum bn_layout layout;
     uint32_t rows, cols;
     float scale; // the tensor's scale; 1 for float layouts
@@ -71,24 +72,27 @@ enum bn_op_kind {
     BN_OP_COUNT,
 };
 
+// Of the gate: max(x, 0)^2, or x / (1 + exp(-x)).
 enum bn_op_activation { BN_OP_RELU2 = 1, BN_OP_SILU = 2 };
-enum bn_rope_order { BN_ROPE_HALVES, BN_ROPE_PAIRS }; // partners: i and i + head_dim/2 (NEOX), or 2i and 2i + 1
+// Which two features of a head RoPE turns together: i and i + head_dim/2 (NEOX), or 2i and 2i + 1.
+enum bn_rope_order { BN_ROPE_HALVES, BN_ROPE_PAIRS };
 
+// One op. Operands and weights that its kind does not name stay empty; of the rest it reads what its kind needs.
 struct bn_op {
     enum bn_op_kind kind;
-    uint32_t rows; // most rows of a replay
-    uint32_t cols; // features of `in`
-    struct bn_span in, in2, in3, out, out2;
-    struct bn_span norm; // f32 [cols]
-    struct bn_weight w[3];
-    struct bn_span kv;   // KV pool, see bn_kv_geometry
-    struct bn_span rope; // f32 [positions][head_dim / 2][2]: cosine, sine
-    float eps;           // of the norm
+    uint32_t rows;                          // most rows of a replay
+    uint32_t cols;                          // features of `in`
+    struct bn_span in, in2, in3, out, out2; // a q8 pair is in and in2, or out and out2
+    struct bn_span norm;                    // f32 [cols]
+    struct bn_weight w[3];                  // q, k, v; gate, up; or one
+    struct bn_span kv;                      // KV pool, see bn_kv_page_bytes
+    struct bn_span rope;                    // f32 [positions][head_dim / 2][2]: cosine, sine
+    float eps;                              // of the norm
     enum bn_op_activation activation;
     enum bn_rope_order rope_order;
-    uint32_t layer;
-    uint32_t heads, kv_heads, head_dim, n_layers;
-    uint32_t positions; // most positions of a sequence
+    uint32_t layer;                               // whose K and V in the pool, of n_layers
+    uint32_t heads, kv_heads, head_dim, n_layers; // geometry, of the ops with a KV pool
+    uint32_t positions;                           // most positions of a sequence
 };
 
 // The scale of a row of int8 activations: real value = q / scale. `sum` is the sum of the row's q, for kernels
@@ -105,29 +109,33 @@ struct bn_row_scale {
 // The state slot: what changes from step to step. It starts with this header; the arrays follow at the byte offsets
 // given, in memory that host and device both see. A slot belongs to the device from submit to its timeline value.
 struct bn_slot {
-    uint32_t n_rows, n_seqs, n_outputs, n_copies;
+    uint32_t n_rows, n_seqs, n_outputs, n_copies;         // entries of the arrays that count in this step
     uint32_t row_at, seq_at, page_at, output_at, copy_at; // byte offsets from the slot's start
     uint32_t first_output;                                // row of the logits buffer that output 0 goes to
     uint32_t status;                                      // written by the device: enum bn_slot_status
     uint32_t status_op;                                   // written by the device: the op that set status
-    uint32_t reserved[4];
+    uint32_t reserved[4];                                 // 0
 };
 
+// How a run ended: completely, by bn_submission.stop, or with NaN or infinity in what status_op computed.
 enum bn_slot_status { BN_SLOT_OK, BN_SLOT_STOPPED, BN_SLOT_NOT_FINITE };
 
+// A row of the batch.
 struct bn_slot_row {
     uint32_t token, position, seq, adapter; // seq indexes the slot's seqs; adapter is 0 for now
 };
 
+// A sequence that rows belong to.
 struct bn_slot_seq {
     uint32_t first_page, n_pages; // a run of the slot's page table, entry i holds positions 64 i ..
 };
 
+// A page to be copied before a sequence writes to it.
 struct bn_slot_copy {
-    uint32_t from, to;
+    uint32_t from, to; // page numbers
 };
 
-// How many entries the arrays of a slot have at most.
+// How many entries the arrays of a slot have at most: rows, seqs, entries of the page table (pages), outputs, copies.
 struct bn_slot_limits {
     uint32_t rows, seqs, pages, outputs, copies;
 };

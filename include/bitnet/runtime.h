@@ -18,15 +18,17 @@ struct bn_allocator {
     void *user;
 };
 
+// How much a message matters, most first.
 enum bn_log_level { BN_LOG_ERROR, BN_LOG_WARNING, BN_LOG_INFO, BN_LOG_DEBUG };
 
+// What a runtime is made with.
 struct bn_runtime_config {
     size_t size;
     const struct bn_allocator *allocator; // NULL: the C library's
     // Receives one message without a newline; NULL: messages are dropped. May be called from any thread, never
     // inside a step. Must not call back into the library.
     void (*log)(void *user, enum bn_log_level level, const char *message);
-    void *log_user;
+    void *log_user; // given to log
 };
 
 // Everything else hangs off a runtime: allocator, messages, drivers. A process may have several.

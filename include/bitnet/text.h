@@ -27,20 +27,21 @@ BN_API BN_MUST_CHECK enum bn_result bn_tokenize(const struct bn_tokenizer *token
 // Returns NULL and *bytes = 0 for an id outside the vocabulary. Ownership: borrowed. Threads: any.
 BN_API const char *bn_token_bytes(const struct bn_tokenizer *tokenizer, int32_t id, size_t *bytes);
 
+// What a token is: text, a marker such as BOS, a single byte, or an id that stands for nothing.
 enum bn_token_kind { BN_TOKEN_NORMAL, BN_TOKEN_SPECIAL, BN_TOKEN_BYTE, BN_TOKEN_UNUSED };
 
 // Threads: any. An id outside the vocabulary is BN_TOKEN_UNUSED.
 BN_API enum bn_token_kind bn_token_get_kind(const struct bn_tokenizer *tokenizer, int32_t id);
 
-// Ids with a role; -1 if the vocabulary has none.
+// What a vocabulary is.
 struct bn_tokenizer_info {
     size_t size;
-    uint32_t n_vocab;
-    int32_t bos, eos, eot, pad;
-    bool add_bos;
-    const char *model;       // "gpt2"
-    const char *pre;         // "llama-bpe", as used; "" if none
-    const char *chat_family; // "bitnet-2b4t", "llama3", or "" if the model has no template that we know
+    uint32_t n_vocab;           // ids are 0 .. n_vocab - 1
+    int32_t bos, eos, eot, pad; // ids with a role: begin, end of text, end of turn, filler; -1 if there is none
+    bool add_bos;               // BN_TOKENIZE_BOS has an effect
+    const char *model;          // "gpt2"
+    const char *pre;            // "llama-bpe", as used; "" if none
+    const char *chat_family;    // "bitnet-2b4t", "llama3", or "" if the model has no template that we know
 };
 
 // Ownership: borrowed. Threads: any.
@@ -49,6 +50,7 @@ BN_API const struct bn_tokenizer_info *bn_tokenizer_get_info(const struct bn_tok
 // Whether generation ends at this id: EOS, EOT and the like. Threads: any.
 BN_API bool bn_token_is_end(const struct bn_tokenizer *tokenizer, int32_t id);
 
+// One turn of a conversation.
 struct bn_chat_message {
     const char *role;    // "system", "user", "assistant"
     const char *content; // terminated UTF-8
@@ -67,7 +69,7 @@ BN_API BN_MUST_CHECK enum bn_result bn_chat_tokenize(const struct bn_tokenizer *
 // Cuts a stream of bytes into valid UTF-8. Zero it to start. Bytes that can never become a character are replaced by
 // U+FFFD, one per maximal invalid part (Unicode 15, section 3.9, "substitution of maximal subparts").
 struct bn_utf8_stream {
-    unsigned char held[4];
+    unsigned char held[4]; // the start of a character
     unsigned n_held;
 };
 
