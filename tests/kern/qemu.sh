@@ -1,7 +1,11 @@
 #!/bin/sh
-# qemu.sh KERN: the kernels on x86-64 machines that lack features, under user-mode emulation. The levels found must be
+# qemu.sh KERN SANITIZERS: the kernels on x86-64 machines that lack features, under user-mode emulation. The levels found must be
 # the expected ones, and the tests must pass there.
 kern=$1
+if test "$2" != none; then
+    echo "skipped: sanitizers do not run under user-mode emulation"
+    exit 77
+fi
 for qemu in qemu-x86_64-static qemu-x86_64 ''; do
     test -n "$qemu" && command -v "$qemu" >/dev/null && break
 done
