@@ -12,6 +12,9 @@
 enum { U8, I8, U16, I16, U32, I32, F32, BOOL, STR, ARR, U64, I64, F64 };
 enum { T_F32 = 0, T_F16 = 1, T_Q4_0 = 2, T_BF16 = 30, T_TQ2_0 = 35, T_I2S = 36 };
 
+#define AS_IS UINT64_MAX
+#define BUILD_TENSORS 400
+
 struct bytes {
     uint8_t data[4096];
     size_t n;
@@ -22,6 +25,7 @@ struct build_key {
     uint64_t name_bytes; // as claimed; ~0: as it is
     uint32_t type;
     struct bytes value; // array header included
+    size_t zeros;       // bytes after it
 };
 
 struct build_tensor {
@@ -40,11 +44,9 @@ struct build {
     uint64_t n_keys, n_tensors; // as claimed; ~0: as they are
     uint32_t alignment;
     struct build_key keys[64];
-    struct build_tensor tensors[64];
+    struct build_tensor tensors[BUILD_TENSORS];
     size_t k, t;
 };
-
-#define AS_IS UINT64_MAX
 
 static inline void bytes_add(struct bytes *bytes, const void *data, size_t n)
 {
@@ -141,7 +143,7 @@ static inline uint64_t data_bytes(uint32_t type, uint64_t elements)
 static inline struct build_tensor *add_tensor(struct build *b, const char *name, uint32_t type, uint64_t cols,
                                               uint64_t rows)
 {
-    ck_assert_uint_lt(b->t, 64);
+    ck_assert_uint_lt(b->t, BUILD_TENSORS);
     struct build_tensor *tensor = &b->tensors[b->t++];
     memset(tensor, 0, sizeof(*tensor));
     snprintf(tensor->name, sizeof(tensor->name), "%s", name);
@@ -175,15 +177,7 @@ static inline void drop_tensor(struct build *b, const char *name)
 // A sound model: one layer, 128 features, 2 heads of 64 over 1 KV head, 8 tokens.
 static inline void build_model(struct build *b, const char *architecture)
 {
-    static const char *const tokens[] = {"a",
-                                         "b",
-                                         "\xc4\xa0",
-                                         "ab",
-                                         "\xc4\xa0"
-                                         "a",
-                                         "c",
-                                         "<|begin|>",
-                                         "<|eot_id|>"};
+    static const char *const tokens[] = {"a", "b", "\xc4\xa0", "ab", "\xc4\xa0\x61", "c", "<|begin|>", "<|eot_id|>"};
     static const char *const merges[] = {"a b", "\xc4\xa0 a"};
     static const int32_t types[] = {1, 1, 1, 1, 1, 1, 3, 3};
     static const struct {
@@ -241,6 +235,10 @@ static inline void build_model(struct build *b, const char *architecture)
 static inline uint8_t *build_file(const struct build *b, size_t *size)
 {
     size_t capacity = 1 << 18, n = 0;
+    for (size_t i = 0; i < b->k; i++)
+        capacity += b->keys[i].zeros;
+    for (size_t i = 0; i < b->t; i++)
+        capacity += b->tensors[i].bytes + b->alignment;
     uint8_t *out = calloc(1, capacity);
 #define PUT(data, bytes)                                                                                               \
     do {                                                                                                               \
@@ -260,6 +258,8 @@ static inline uint8_t *build_file(const struct build *b, size_t *size)
         PUT(key->name, strlen(key->name));
         PUT_U32(key->type);
         PUT(key->value.data, key->value.n);
+        ck_assert_uint_le(n + key->zeros, capacity);
+        n += key->zeros; // the memory is zero
     }
     uint64_t at = 0;
     for (size_t i = 0; i < b->t; i++) {

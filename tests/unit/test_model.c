@@ -191,6 +191,47 @@ START_TEST(option_then_key_then_family_choose_the_activation)
 }
 END_TEST
 
+// 2B-4T as converters write it that know only "bitnet": told by its vocabulary and depth.
+START_TEST(the_2b_4t_among_bitnet_models)
+{
+    static const char *const matrices[] = {"ffn_down",    "ffn_gate", "ffn_up", "attn_k",
+                                           "attn_output", "attn_q",   "attn_v"};
+    static const char *const norms[] = {"attn_norm", "ffn_norm", "attn_sub_norm", "ffn_sub_norm"};
+    static const struct {
+        uint32_t vocab, layers;
+        enum bn_activation activation;
+    } kinds[] = {
+        {128256, 30, BN_ACTIVATION_RELU2},
+        {128256, 29, BN_ACTIVATION_SILU},
+        {128255, 30, BN_ACTIVATION_SILU},
+    };
+    for (size_t k = 0; k < 3; k++) {
+        build_model(b, "bitnet");
+        tensor_of(b, "token_embd.weight")->dims[1] = kinds[k].vocab;
+        tensor_of(b, "token_embd.weight")->bytes = data_bytes(T_F16, 128 * kinds[k].vocab);
+        struct build_key *tokens = build_key(b, "tokenizer.ggml.tokens", ARR);
+        bytes_u32(&tokens->value, STR);
+        bytes_u64(&tokens->value, kinds[k].vocab);
+        tokens->zeros = 8 * kinds[k].vocab; // all of them empty
+        set_u32(b, "bitnet.vocab_size", kinds[k].vocab);
+        set_u32(b, "bitnet.block_count", kinds[k].layers);
+        drop_key(b, "tokenizer.ggml.token_type");
+        drop_key(b, "tokenizer.ggml.merges");
+        for (uint32_t layer = 1; layer < kinds[k].layers; layer++) {
+            char name[64], first[64];
+            for (size_t i = 0; i < 11; i++) {
+                const char *part = i < 7 ? matrices[i] : norms[i - 7];
+                snprintf(first, sizeof(first), "blk.0.%s.weight", part);
+                snprintf(name, sizeof(name), "blk.%u.%s.weight", layer, part);
+                struct build_tensor like = *tensor_of(b, first);
+                add_tensor(b, name, like.type, like.dims[0], like.n_dims == 2 ? like.dims[1] : 0);
+            }
+        }
+        expect_activation(NULL, kinds[k].activation);
+    }
+}
+END_TEST
+
 static void expect_layout(enum bn_i2s_order order, enum bn_layout layout)
 {
     struct bn_model_options options;
@@ -335,6 +376,7 @@ int main(void)
     tcase_add_test(tcase, vocabulary_only);
     tcase_add_test(tcase, numbers_of_any_width_and_keys_that_change_nothing);
     tcase_add_test(tcase, option_then_key_then_family_choose_the_activation);
+    tcase_add_test(tcase, the_2b_4t_among_bitnet_models);
     tcase_add_test(tcase, option_then_key_choose_the_byte_order);
     tcase_add_test(tcase, a_scale_tensor_multiplies);
     tcase_add_test(tcase, heads_of_their_own);
