@@ -16,9 +16,11 @@ struct phase {
     size_t scratch;                               // bytes a worker needs
     const struct bn_op *op;
     uint32_t op_index;
+    bool first; // of its op
     const struct bn_kernels *kernels;
     struct bn_slot *slot;
-    float *temporary; // f32 memory of the command between the phases of an op
+    float *temporary;              // f32 memory of the command between the phases of an op
+    struct bn_op_profile *profile; // where its time is added; NULL: nowhere
 };
 
 struct command {

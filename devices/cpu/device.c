@@ -8,7 +8,7 @@
 #include "runtime/base/fail.h"
 #include "runtime/base/host.h"
 
-enum { MAX_THREADS = 1024, MAX_ISAS = 16, CHUNKS_PER_WORKER = 4 };
+enum { MAX_THREADS = 1024, MAX_ISAS = 16, CHUNKS_PER_WORKER = 4, MAX_PROFILES = 64 };
 
 extern const struct bn_driver bn_driver_cpu;
 
@@ -19,6 +19,8 @@ struct device {
     pthread_mutex_t lock; // who drives: the team serves one queue at a time
     _Atomic uint64_t submissions;
     _Atomic uint32_t last_op;
+    struct bn_op_profile *profiles; // [MAX_PROFILES] under the lock; NULL unless asked for
+    size_t n_profiles;
 };
 
 struct queue {
@@ -73,6 +75,7 @@ static void cpu_close(struct bn_device *base)
     struct device *device = (struct device *)base;
     bn_team_destroy(device->team);
     pthread_mutex_destroy(&device->lock);
+    bn_free(base->host, device->profiles);
     bn_free(base->host, device);
 }
 
@@ -88,20 +91,27 @@ static enum bn_result cpu_open(const struct bn_host *host, const struct bn_devic
         return bn_fail(err, BN_ERR_ARGUMENT, "%u threads asked for, the CPU driver takes at most %d", threads,
                        MAX_THREADS);
     struct device *device = bn_alloc(host, sizeof(*device));
-    if (!device)
+    struct bn_op_profile *profiles = options->profile ? bn_alloc_array(host, MAX_PROFILES, sizeof(*profiles)) : NULL;
+    if (!device || (options->profile && !profiles)) {
+        bn_free(host, device);
+        bn_free(host, profiles);
         return bn_fail_memory(err, sizeof(*device), "the CPU device");
+    }
     device->base.driver = &bn_driver_cpu;
     device->base.host = host;
     describe(&device->base.info, &isa);
     device->base.info.threads = threads;
     device->kernels = isa.kernels;
+    device->profiles = profiles;
     pthread_mutex_init(&device->lock, NULL);
     result = bn_team_create(host, threads, options->wait, &device->team, err);
     if (result != BN_OK) {
         pthread_mutex_destroy(&device->lock);
+        bn_free(host, profiles);
         bn_free(host, device);
         return result;
     }
+    device->team->timed = options->profile;
     *out = &device->base;
     return BN_OK;
 }
@@ -138,6 +148,21 @@ static void cpu_command_destroy(struct bn_command *base)
     bn_free(host, command);
 }
 
+// The entry of the op's kind and shape; NULL if nobody wants to know, or there are too many. Under the lock.
+static struct bn_op_profile *profile_of(struct device *device, const struct bn_op *op)
+{
+    uint32_t rows = op->w[0].rows + op->w[1].rows + op->w[2].rows;
+    for (size_t i = 0; i < device->n_profiles; i++)
+        if (device->profiles[i].kind == op->kind && device->profiles[i].rows == rows &&
+            device->profiles[i].cols == op->cols)
+            return &device->profiles[i];
+    if (!device->profiles || device->n_profiles == MAX_PROFILES)
+        return NULL;
+    struct bn_op_profile *profile = &device->profiles[device->n_profiles++];
+    *profile = (struct bn_op_profile){.kind = op->kind, .rows = rows, .cols = op->cols};
+    return profile;
+}
+
 static enum bn_result cpu_record(struct bn_device *base, const struct bn_op *ops, size_t n_ops,
                                  const struct bn_span *slot, struct bn_command **out, struct bn_error *err)
 {
@@ -164,6 +189,7 @@ static enum bn_result cpu_record(struct bn_device *base, const struct bn_op *ops
         size_t n = bn_cpu_phases(&command->ops[i], phases);
         for (size_t p = 0; p < n; p++) {
             phases[p].op_index = (uint32_t)i;
+            phases[p].first = p == 0;
             phases[p].kernels = device->kernels;
             phases[p].slot = command->slot;
             phases[p].temporary = command->temporary;
@@ -173,6 +199,8 @@ static enum bn_result cpu_record(struct bn_device *base, const struct bn_op *ops
     }
     pthread_mutex_lock(&device->lock);
     enum bn_result result = bn_team_reserve_scratch(device->team, scratch, err);
+    for (size_t i = 0; i < command->n_phases; i++)
+        command->phases[i].profile = profile_of(device, command->phases[i].op);
     pthread_mutex_unlock(&device->lock);
     if (result != BN_OK) {
         cpu_command_destroy(&command->base);
@@ -218,6 +246,22 @@ static bool stopped(const struct bn_packet *packet)
     return packet->stop && __atomic_load_n(packet->stop, __ATOMIC_RELAXED) == packet->stop_at;
 }
 
+// Adds a phase that began at `start` and is over. `together`: all workers took part.
+static void add_to_profile(struct device *device, const struct phase *phase, uint64_t start, bool together)
+{
+    struct bn_op_profile *profile = phase->profile;
+    uint64_t ns = bn_clock_ns() - start, work_ns = together ? 0 : ns;
+    for (uint32_t i = 0; i < device->team->n && together; i++) {
+        work_ns += device->team->workers[i].work_ns;
+        device->team->workers[i].work_ns = 0;
+    }
+    profile->runs += phase->first;
+    profile->barriers += together;
+    profile->ns += ns;
+    profile->alone_ns += together ? 0 : ns;
+    profile->work_ns += work_ns;
+}
+
 static void execute(struct device *device, const struct bn_packet *packet)
 {
     const struct command *command = (const struct command *)packet->command;
@@ -233,7 +277,10 @@ static void execute(struct device *device, const struct bn_packet *packet)
         atomic_store_explicit(&device->last_op, phase->op_index, memory_order_relaxed);
         uint32_t items = phase->items(phase);
         uint32_t share = items / (team->n * CHUNKS_PER_WORKER);
-        bn_team_run(team, phase, items, phase->chunk ? phase->chunk : share ? share : 1);
+        uint64_t start = phase->profile ? bn_clock_ns() : 0;
+        bool together = bn_team_run(team, phase, items, phase->chunk ? phase->chunk : share ? share : 1);
+        if (phase->profile)
+            add_to_profile(device, phase, start, together);
     }
 }
 
@@ -266,6 +313,21 @@ static void cpu_status(struct bn_device *base, struct bn_device_status *status)
         status->sleeps += atomic_load(&team->workers[i].spin.sleeps);
 }
 
+static enum bn_result cpu_profile(struct bn_device *base, struct bn_op_profile *list, size_t capacity, size_t *count,
+                                  struct bn_error *err)
+{
+    struct device *device = (struct device *)base;
+    if (!device->profiles)
+        return bn_fail_at(err, BN_ERR_UNSUPPORTED, base->info.id, NULL, UINT64_MAX,
+                          "the device was opened without the option to measure its ops");
+    pthread_mutex_lock(&device->lock);
+    *count = device->n_profiles;
+    if (capacity > 0)
+        memcpy(list, device->profiles, (*count < capacity ? *count : capacity) * sizeof(*list));
+    pthread_mutex_unlock(&device->lock);
+    return BN_OK;
+}
+
 const struct bn_driver bn_driver_cpu = {
     .size = sizeof(struct bn_driver),
     .api = BN_DRIVER_API,
@@ -287,4 +349,5 @@ const struct bn_driver bn_driver_cpu = {
     .poll = cpu_poll,
     .drive = cpu_drive,
     .status = cpu_status,
+    .profile = cpu_profile,
 };

@@ -14,16 +14,19 @@ enum {
     STACK_BYTES = 65536
 };
 
-static void take_chunks(struct team *team, const struct worker *worker)
+static void take_chunks(struct team *team, struct worker *worker)
 {
     const struct phase *phase = team->phase;
     uint32_t items = team->items, chunk = team->chunk;
+    uint64_t start = team->timed ? bn_clock_ns() : 0;
     for (;;) {
         uint32_t begin = atomic_fetch_add_explicit(&team->next, chunk, memory_order_relaxed);
         if (begin >= items)
-            return;
+            break;
         phase->run(phase, worker, begin, items - begin < chunk ? items : begin + chunk);
     }
+    if (team->timed)
+        worker->work_ns += bn_clock_ns() - start;
 }
 
 // Which worker first runs a kernel is a matter of timing; its stack's pages are there before the first step all the same.
@@ -56,14 +59,14 @@ static void go(struct team *team)
     bn_word_wake(&team->go);
 }
 
-void bn_team_run(struct team *team, const struct phase *phase, uint32_t items, uint32_t chunk)
+bool bn_team_run(struct team *team, const struct phase *phase, uint32_t items, uint32_t chunk)
 {
     if (items == 0)
-        return;
+        return false;
     struct worker *self = &team->workers[0];
     if (team->n == 1 || items <= chunk) {
         phase->run(phase, self, 0, items);
-        return;
+        return false;
     }
     team->phase = phase;
     team->items = items;
@@ -74,6 +77,7 @@ void bn_team_run(struct team *team, const struct phase *phase, uint32_t items, u
     take_chunks(team, self);
     for (uint32_t arrived = 0; arrived != team->n - 1;)
         arrived = bn_word_wait(&team->arrived, arrived, &self->spin);
+    return true;
 }
 
 enum bn_result bn_team_reserve_scratch(struct team *team, size_t bytes, struct bn_error *err)

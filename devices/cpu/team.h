@@ -15,6 +15,7 @@ struct worker {
     pthread_t thread;
     struct bn_spin spin;
     uint8_t *scratch; // team->scratch_bytes of its own
+    uint64_t work_ns; // if team->timed: spent working on phases; worker 0 may read it between phases
 };
 
 struct team {
@@ -23,6 +24,7 @@ struct team {
     struct worker *workers;
     size_t scratch_bytes;
     uint8_t *scratch;
+    bool timed; // set before the first phase
 
     // Written by worker 0 before `go` changes.
     const struct phase *phase; // NULL: leave
@@ -39,7 +41,7 @@ void bn_team_destroy(struct team *team);
 // Makes sure that every worker has this much scratch memory. Not while a phase runs.
 enum bn_result bn_team_reserve_scratch(struct team *team, size_t bytes, struct bn_error *err);
 
-// Runs one phase to its end; the caller is worker 0.
-void bn_team_run(struct team *team, const struct phase *phase, uint32_t items, uint32_t chunk);
+// Runs one phase to its end; the caller is worker 0. Returns whether the others took part.
+bool bn_team_run(struct team *team, const struct phase *phase, uint32_t items, uint32_t chunk);
 
 #endif

@@ -34,6 +34,28 @@ struct bn_device_status {
 // Threads: any; figures of running work may be of different moments.
 BN_API void bn_device_get_status(struct bn_device *device, struct bn_device_status *status);
 
+// Where the time goes on a device that was opened with options.profile: one entry for each kind of op and shape, in the
+// order in which they were first recorded.
+struct bn_op_profile {
+    enum bn_op_kind kind;
+    uint32_t rows, cols; // of its weights, all matrices together; rows is 0 if it has none
+    uint64_t runs;
+    uint64_t barriers; // times that the device's threads met
+    uint64_t ns;       // from its start to its end, all runs together
+    uint64_t alone_ns; // of ns: one thread worked, the others had no part in it
+    uint64_t work_ns;  // the time in which threads worked, summed over the threads
+};
+
+// "matmul"; "?" outside the enum. Ownership: static. Threads: any.
+BN_API const char *bn_op_name(enum bn_op_kind kind);
+
+// Writes at most `capacity` entries to `list`, and always the full number to *count. Figures since the device was
+// opened, of the first 64 shapes. Threads: any; waits for running work.
+// Errors: BN_ERR_UNSUPPORTED (the device was opened without options.profile, or its driver does not measure),
+//   BN_ERR_ARGUMENT.
+BN_API BN_MUST_CHECK enum bn_result bn_device_get_profile(struct bn_device *device, struct bn_op_profile *list,
+                                                          size_t capacity, size_t *count, struct bn_error *err);
+
 // Whether the device runs this kind of op with weights in this layout; BN_LAYOUT_COUNT for an op without weights.
 // Threads: any.
 BN_API bool bn_device_supports(struct bn_device *device, enum bn_op_kind kind, enum bn_layout layout);

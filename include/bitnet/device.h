@@ -62,6 +62,7 @@ struct bn_device_options {
     enum bn_wait_mode wait;
     const char *isa;   // CPU: "scalar", "avx2" ...; NULL: $BITNET_CPU_ISA, else the best this machine has
     const char *fault; // fault plan of a test, "null:submit@3=lost;alloc@2=oom"; NULL: $BITNET_FAULT
+    bool profile;      // measure where the time goes: bn_device_get_profile
 };
 
 // An opened device.

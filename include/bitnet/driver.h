@@ -88,6 +88,9 @@ struct bn_driver {
 
     // Required, any thread.
     void (*status)(struct bn_device *device, struct bn_device_status *status);
+    // Optional, any thread; default: BN_ERR_UNSUPPORTED. See bn_device_get_profile.
+    enum bn_result (*profile)(struct bn_device *device, struct bn_op_profile *list, size_t capacity, size_t *count,
+                              struct bn_error *err);
 };
 
 #ifdef __cplusplus

@@ -154,6 +154,18 @@ void bn_device_get_status(struct bn_device *device, struct bn_device_status *sta
     device->driver->status(device, status);
 }
 
+enum bn_result bn_device_get_profile(struct bn_device *device, struct bn_op_profile *list, size_t capacity,
+                                     size_t *count, struct bn_error *err)
+{
+    if (!device || !count || (!list && capacity))
+        return bn_fail(err, BN_ERR_ARGUMENT, "device, count or list is NULL");
+    *count = 0;
+    if (!device->driver->profile)
+        return bn_fail_at(err, BN_ERR_UNSUPPORTED, device->info.id, NULL, UINT64_MAX,
+                          "the driver does not measure its ops");
+    return device->driver->profile(device, list, capacity, count, err);
+}
+
 bool bn_device_supports(struct bn_device *device, enum bn_op_kind kind, enum bn_layout layout)
 {
     return device->driver->supports(device, kind, layout);

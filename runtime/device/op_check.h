@@ -4,9 +4,6 @@
 
 #include <bitnet/driver.h>
 
-// "matmul". Ownership: static.
-const char *bn_op_name(enum bn_op_kind kind);
-
 // Whether op number `index` of a list is complete: every operand there, inside its buffer, on this device and large enough for
 // op->rows rows; shapes that kernels rely on; layouts that the device supports.
 // Errors: BN_ERR_ARGUMENT, BN_ERR_UNSUPPORTED; the subject is "op INDEX NAME operand".

@@ -246,8 +246,46 @@ static void lifetimes(struct cts *cts)
     cts_free(&slot);
 }
 
+// Where the time goes: only if asked for, and then with figures that do not contradict each other.
+static void profile(struct cts *cts)
+{
+    struct bn_op_profile list[2];
+    size_t n = 9;
+    CTS_CHECK(bn_device_get_profile(cts->device, list, 2, &n, &cts->error) == BN_ERR_UNSUPPORTED && n == 0,
+              "a profile that nobody asked for");
+    struct cts own = {.runtime = cts->runtime, .quiet = cts->quiet};
+    struct bn_device_options options;
+    BN_INIT(options);
+    options.threads = 2;
+    options.profile = true;
+    if (!CTS_MUST(bn_device_open(cts->runtime, cts->device->info.id, &options, &own.device, &cts->error)))
+        return;
+    if (bn_device_get_profile(own.device, NULL, 0, &n, &cts->error) != BN_ERR_UNSUPPORTED &&
+        CTS_MUST(bn_queue_open(own.device, &own.queue, &cts->error))) {
+        struct bn_span slot = cts_slot(&own, 4, NULL, NULL), in = cts_buffer(&own, 4 * 4 * 128, NULL),
+                       out = cts_buffer(&own, 4 * 128, NULL), scales = cts_buffer(&own, 4 * 8, NULL);
+        struct bn_op op = {.kind = BN_OP_QUANTISE, .rows = 4, .cols = 128, .in = in, .out = out, .out2 = scales};
+        for (int i = 0; i < 3; i++)
+            cts_run(&own, &op, &slot);
+        CTS_MUST(bn_device_get_profile(own.device, list, 2, &n, &cts->error));
+        CTS_CHECK(n == 1 && list[0].kind == BN_OP_QUANTISE && list[0].cols == 128 && list[0].runs == 3, "%zu entries",
+                  n);
+        CTS_CHECK(list[0].barriers == 3 && list[0].alone_ns == 0, "%llu barriers",
+                  (unsigned long long)list[0].barriers);
+        CTS_CHECK(list[0].work_ns > 0 && list[0].work_ns <= 2 * list[0].ns, "%llu ns of work in %llu ns",
+                  (unsigned long long)list[0].work_ns, (unsigned long long)list[0].ns);
+        cts_free(&slot);
+        cts_free(&in);
+        cts_free(&out);
+        cts_free(&scales);
+        bn_queue_close(own.queue);
+    }
+    cts->failures += own.failures;
+    bn_device_close(own.device);
+}
+
 const struct cts_case cts_device_cases[] = {
-    {"buffers", buffers},     {"order", order}, {"timeline", timeline}, {"queues", queues},
-    {"deadline", deadline},   {"stop", stop},   {"kv_copy", kv_copy},   {"misuse", misuse},
-    {"lifetimes", lifetimes}, {NULL, NULL},
+    {"buffers", buffers},     {"order", order},     {"timeline", timeline}, {"queues", queues},
+    {"deadline", deadline},   {"stop", stop},       {"kv_copy", kv_copy},   {"misuse", misuse},
+    {"lifetimes", lifetimes}, {"profile", profile}, {NULL, NULL},
 };
