@@ -19,6 +19,10 @@ struct bn_engine_stats {
     uint64_t wakes;                 // times one was woken by a system call
     uint64_t weight_bytes_imported; // read in place from the model file
     uint64_t weight_bytes_copied;   // copied or repacked into device memory
+    uint64_t layer_bytes;           // weights as placed that each chunk of a step streams once, without the head
+    uint64_t head_bytes;            // the head as placed; a chunk with outputs streams it once
+    uint64_t kv_position_bytes;     // KV of one position, all layers
+    const char *head;               // layout of the head; static
     uint64_t kv_bytes;              // the KV pool
     uint64_t work_bytes;            // activations, slots, tables, logits
     uint32_t pages_total;           // pages of the KV pool, 64 positions each

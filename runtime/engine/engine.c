@@ -206,6 +206,7 @@ void bn_engine_get_stats(const struct bn_engine *engine, struct bn_engine_stats 
 {
     struct bn_device_status device;
     bn_device_get_status(engine->device, &device);
+    const struct bn_model_info *info = &engine->model->info;
     *stats = (struct bn_engine_stats){
         .size = sizeof(*stats),
         .steps = atomic_load(&engine->sched.steps),
@@ -216,6 +217,10 @@ void bn_engine_get_stats(const struct bn_engine *engine, struct bn_engine_stats 
         .wakes = device.wakes,
         .weight_bytes_imported = engine->placement.imported_bytes,
         .weight_bytes_copied = engine->placement.copied_bytes,
+        .layer_bytes = engine->placement.layer_bytes,
+        .head_bytes = engine->placement.head.data.size,
+        .kv_position_bytes = bn_kv_page_bytes(info->n_layer, info->n_head_kv, info->head_dim) / BN_PAGE_POSITIONS,
+        .head = bn_layout_name(engine->placement.head.layout),
         .kv_bytes = engine->kv->size,
         .work_bytes = engine->work->size + engine->rope->size,
         .pages_total = engine->pages.n,

@@ -86,6 +86,8 @@ static enum bn_result place(struct placer *placer, const struct bn_tensor *tenso
         placer->placement->copied_bytes += wish.bytes;
         result = copy_tensor(placer, &wish);
     }
+    if (tensor != placer->model->token_embd && tensor != placer->model->output)
+        placer->placement->layer_bytes += wish.bytes;
     if (weight) {
         weight->layout = wish.layout;
         weight->rows = tensor->rows;

@@ -19,6 +19,7 @@ struct bn_placement {
     struct bn_span output_norm;
     struct bn_placed_layer *layers;
     uint64_t imported_bytes, copied_bytes;
+    uint64_t layer_bytes; // of everything but the embedding and the head
 };
 
 // Errors: BN_ERR_UNSUPPORTED (a layout the device cannot run), BN_ERR_NO_MEMORY, BN_ERR_DEVICE_MEMORY, BN_ERR_MODEL

@@ -325,6 +325,12 @@ int main(void)
     fork_then_cancel(&rig);
     struct bn_engine_stats stats;
     bn_engine_get_stats(rig.engine, &stats);
+    const struct bn_model_info *info = bn_model_get_info(rig.model);
+    CHECK(stats.head_bytes == 2ull * info->n_vocab * info->n_embd && strcmp(stats.head, "f16") == 0, "head");
+    CHECK(stats.kv_position_bytes == 4ull * info->n_layer * info->n_head_kv * info->head_dim, "KV of a position");
+    CHECK(stats.layer_bytes + stats.head_bytes < info->token_bytes &&
+              stats.layer_bytes + stats.head_bytes > info->token_bytes / 100 * 95,
+          "%llu bytes per token", (unsigned long long)stats.layer_bytes);
     CHECK(stats.pages_used == 0, "%u pages are still held", stats.pages_used);
     rig_close(&rig);
     return finish();
