@@ -333,7 +333,7 @@ static enum bn_result sort_names(struct bn_gguf *gguf, struct bn_error *err)
     return BN_OK;
 }
 
-// The bytes of types of this table are known here; those of others only to whoever reads them, from `room`.
+// Of the types whose size is known here; 0: whoever reads such a tensor compares its size with `room`.
 static uint64_t element_bytes(uint32_t type)
 {
     return type == BN_GGUF_TENSOR_F32 ? 4 : type == BN_GGUF_TENSOR_F16 || type == BN_GGUF_TENSOR_BF16 ? 2 : 0;

@@ -328,6 +328,47 @@ START_TEST(nothing_is_left_of_a_failure)
 }
 END_TEST
 
+// A host that gives out `left` pieces of memory and counts those not given back.
+static long left, live;
+
+static void *counted_alloc(void *user, size_t bytes, size_t align)
+{
+    void *memory = NULL;
+    if (left-- <= 0 || posix_memalign(&memory, align, bytes) != 0)
+        return NULL;
+    live++;
+    return memory;
+}
+
+static void counted_free(void *user, void *memory)
+{
+    live--;
+    free(memory);
+}
+
+START_TEST(every_allocation_may_fail)
+{
+    const struct bn_allocator allocator = {counted_alloc, counted_free, NULL};
+    const struct bn_synthetic config = {.size = "tiny", .order = BN_I2S_C};
+    struct bn_runtime_config runtime_config;
+    struct bn_runtime *limited;
+    BN_INIT(runtime_config);
+    runtime_config.allocator = &allocator;
+    left = 1;
+    ck_assert_int_eq(bn_runtime_create(&runtime_config, &limited, NULL), BN_OK);
+    for (long n = 0; n < 40; n++) { // the later ones are of bn_repack
+        left = n;
+        ck_assert_int_eq(bn_synthetic_write(limited, path_of("x"), &config, NULL), BN_ERR_NO_MEMORY);
+        ck_assert_int_eq(live, 1); // the runtime
+    }
+    left = 100000;
+    ck_assert_int_eq(bn_synthetic_write(limited, path_of("x"), &config, NULL), BN_OK);
+    bn_runtime_destroy(limited);
+    ck_assert_int_eq(live, 0);
+    ck_assert_int_eq(unlink(path_of("x")), 0);
+}
+END_TEST
+
 // Each misuse leaves no file.
 START_TEST(the_writer_checks_what_was_announced)
 {
@@ -365,6 +406,7 @@ int main(void)
     tcase_add_loop_test(tcase, families_and_orders, 0, 3);
     tcase_add_test(tcase, weights_are_random_and_depend_on_the_seed_only);
     tcase_add_test(tcase, nothing_is_left_of_a_failure);
+    tcase_add_test(tcase, every_allocation_may_fail);
     tcase_add_test(tcase, the_writer_checks_what_was_announced);
     Suite *suite = suite_create("convert");
     suite_add_tcase(suite, tcase);
