@@ -47,6 +47,7 @@ WORDS = [
 ]
 
 COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)[^)]*\)")
 VARIABLE = re.compile(r'"(BITNET_[A-Z0-9_]+)"')
 MENTION = re.compile(r"`(BITNET_[A-Z0-9_]+)(?:=[^`]*)?`")
 
@@ -106,16 +107,20 @@ def check(root):
             text = f.read()
         count += 1
         found += check_file(path, text)
+        if path.endswith(".md"):
+            found += [f"{path}:{line_of(text, match)}: no such file: {match.group(1)}" for match in LINK.finditer(text)
+                      if not os.path.exists(os.path.join(root, os.path.dirname(path), match.group(1)))]
         if path.startswith(PRODUCT) and path.endswith(C):
             for match in VARIABLE.finditer(text):
                 used.setdefault(match.group(1), f"{path}:{line_of(text, match)}")
     page = "docs/environment.md"
-    listed = set()
+    listed = {}
     if os.path.exists(os.path.join(root, page)):
         with open(os.path.join(root, page), encoding="utf-8") as f:
             text = f.read()
-        listed = set(MENTION.findall(text))
+        listed = {match.group(1): f"{page}:{line_of(text, match)}" for match in MENTION.finditer(text)}
     found += [f"{place}: {name} is not in {page}" for name, place in used.items() if name not in listed]
+    found += [f"{place}: no code reads {name}" for name, place in listed.items() if name not in used]
     return found, count
 
 
@@ -129,7 +134,8 @@ SELF_TEST = {
     "runtime/model/gguf.h": "typedef struct bn_x y; // bad\ntypedef int *bn_int; // bad\ntypedef void (*bn_call)(int *);\n",
     "tools/bitnet_run.c": 'printf("x");\nexit(1);\nx = atoi("1"); // bad\n// TO' + 'DO bad\n\tx(); // bad\nx(); // bad \n',
     "tests/unit/t.c": "abort();\nprintf();\n",
-    "docs/environment.md": "`BITNET_LOG` is read\n`BITNET_GONE=1` is read\n",
+    "docs/environment.md": "`BITNET_LOG` is read\n`BITNET_GONE=1` is bad\n",
+    "README.md": "[good](docs/environment.md#x) [good](https://example.org)\n[bad](docs/gone.md)\n",
     "cpu/long.c": "x();\n" * 799 + "x(); // bad\n" + "x();\n",
     "cpu/end.c": "x();\nx(); // bad",
 }
