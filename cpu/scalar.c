@@ -186,6 +186,17 @@ static void dot(enum bn_layout layout, const void *w, size_t rows, size_t cols, 
         out[r] = dot_row(layout, (const uint8_t *)w + r * stride, x, cols);
 }
 
+static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int32_t *high, int32_t *low)
+{
+    for (size_t r = 0; r < rows; r++, w += cols) {
+        high[r] = low[r] = 0;
+        for (size_t i = 0; i < cols; i++) {
+            high[r] += w[i] * q[i];
+            low[r] += w[i] * q[cols + i];
+        }
+    }
+}
+
 extern const struct bn_kernels bn_kernels_scalar;
 const struct bn_kernels bn_kernels_scalar = {
     .name = "scalar",
@@ -199,4 +210,5 @@ const struct bn_kernels bn_kernels_scalar = {
     .narrow_f16 = narrow_f16,
     .attend = attend,
     .dot = dot,
+    .scan = scan,
 };

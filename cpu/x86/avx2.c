@@ -534,6 +534,32 @@ static void attend(const struct bn_attend *a)
         attend_heads(a, h, 1);
 }
 
+// |w| times q with the sign of w: products of pairs stay within 2 * 127 * 127 < 2^15.
+INLINE __m256i scan_step(__m256i magnitude, __m256i w, const int8_t *q, __m256i sum)
+{
+    __m256i x = _mm256_sign_epi8(_mm256_loadu_si256((const __m256i *)q), w);
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, x), _mm256_set1_epi16(1)));
+}
+
+static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int32_t *high, int32_t *low)
+{
+    size_t whole = cols / 32 * 32;
+    for (size_t r = 0; r < rows; r++, w += cols) {
+        __m256i h = _mm256_setzero_si256(), l = h;
+        for (size_t i = 0; i < whole; i += 32) {
+            __m256i v = _mm256_loadu_si256((const __m256i *)(w + i)), magnitude = _mm256_abs_epi8(v);
+            h = scan_step(magnitude, v, q + i, h);
+            l = scan_step(magnitude, v, q + cols + i, l);
+        }
+        high[r] = sum_i32(h);
+        low[r] = sum_i32(l);
+        for (size_t i = whole; i < cols; i++) {
+            high[r] += w[i] * q[i];
+            low[r] += w[i] * q[cols + i];
+        }
+    }
+}
+
 extern const struct bn_kernels bn_kernels_avx2;
 const struct bn_kernels bn_kernels_avx2 = {
     .name = "avx2",
@@ -547,4 +573,5 @@ const struct bn_kernels bn_kernels_avx2 = {
     .narrow_f16 = narrow_f16,
     .attend = attend,
     .dot = dot,
+    .scan = scan,
 };

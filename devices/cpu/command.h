@@ -32,7 +32,15 @@ struct command {
     struct bn_slot *slot;
 };
 
-// The phases of one op, at most 2: appended to `phases`, the number returned. Fills in run, items, chunk, scratch.
+// How an op runs: its phases in order.
+struct phase_row {
+    void (*run)(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
+    uint32_t (*items)(const struct phase *phase);
+    uint32_t chunk;
+};
+enum { MOST_PHASES = 5 };
+
+// The phases of one op, at most MOST_PHASES: appended to `phases`, the number returned. Fills in run, items, chunk, scratch.
 size_t bn_cpu_phases(const struct bn_op *op, struct phase *phases);
 
 // f32 values that the op's phases hand over to each other.
@@ -40,5 +48,18 @@ size_t bn_cpu_temporary(const struct bn_op *op);
 
 // A NaN or infinity was met: recorded in the slot, the first op wins.
 void bn_cpu_not_finite(const struct phase *phase);
+
+// top.c: the phases of BN_OP_TOP.
+void bn_cpu_top_quantise(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
+void bn_cpu_top_scan(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
+void bn_cpu_top_select(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
+void bn_cpu_top_rescore(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
+void bn_cpu_top_all(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
+uint32_t bn_cpu_top_outputs(const struct phase *phase);
+uint32_t bn_cpu_top_scan_items(const struct phase *phase);
+uint32_t bn_cpu_top_rescore_items(const struct phase *phase);
+uint32_t bn_cpu_top_all_items(const struct phase *phase);
+size_t bn_cpu_top_scratch(const struct bn_op *op);
+size_t bn_cpu_top_temporary(const struct bn_op *op);
 
 #endif

@@ -128,6 +128,7 @@ static bool cpu_supports(struct bn_device *device, enum bn_op_kind kind, enum bn
     switch (kind) {
     case BN_OP_EMBED:
     case BN_OP_HEAD:
+    case BN_OP_TOP:
         return is_float;
     case BN_OP_MATMUL:
     case BN_OP_QKV:
@@ -175,11 +176,12 @@ static enum bn_result cpu_record(struct bn_device *base, const struct bn_op *ops
     for (size_t i = 0; i < n_ops; i++)
         temporary = bn_cpu_temporary(&ops[i]) > temporary ? bn_cpu_temporary(&ops[i]) : temporary;
     command->ops = bn_alloc_array(base->host, n_ops, sizeof(*ops));
-    command->phases = bn_alloc_array(base->host, n_ops * 2, sizeof(*command->phases));
+    command->phases = bn_alloc_array(base->host, n_ops * MOST_PHASES, sizeof(*command->phases));
     command->temporary = bn_alloc_array(base->host, temporary, sizeof(float));
     if (!command->ops || !command->phases || !command->temporary) {
         cpu_command_destroy(&command->base);
-        return bn_fail_memory(err, n_ops * (sizeof(*ops) + 2 * sizeof(struct phase)) + temporary * sizeof(float),
+        return bn_fail_memory(err,
+                              n_ops * (sizeof(*ops) + MOST_PHASES * sizeof(struct phase)) + temporary * sizeof(float),
                               "a recorded command");
     }
     memcpy(command->ops, ops, n_ops * sizeof(*ops));

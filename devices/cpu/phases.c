@@ -68,7 +68,7 @@ static uint32_t gate_items(const struct phase *phase)
 
 static uint32_t head_items(const struct phase *phase)
 {
-    return phase->slot->n_outputs ? tiles(phase->op->w[0].rows, HEAD_TILE) : 0;
+    return phase->slot->n_outputs && !phase->slot->top ? tiles(phase->op->w[0].rows, HEAD_TILE) : 0;
 }
 
 static uint32_t attention_items(const struct phase *phase)
@@ -275,24 +275,22 @@ static void run_copy(const struct phase *phase, const struct worker *worker, uin
     memcpy(HOST(out), HOST(in), phase->op->in.size);
 }
 
-// How each op runs: one or two phases.
-static const struct {
-    struct {
-        void (*run)(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
-        uint32_t (*items)(const struct phase *phase);
-        uint32_t chunk;
-    } phase[2];
-} table[BN_OP_COUNT] = {
-    [BN_OP_EMBED] = {{{run_embed, row_items, 1}}},
-    [BN_OP_QUANTISE] = {{{run_quantise, row_items, 1}}},
-    [BN_OP_MATMUL] = {{{run_matmul, tile_items, 0}}},
-    [BN_OP_QKV] = {{{run_qkv, tile_items, 0}, {run_rope_append, row_items, 1}}},
-    [BN_OP_ATTENTION] = {{{run_attention, attention_items, 1}}},
-    [BN_OP_GATE_UP] = {{{run_gate_up, gate_items, 0}}},
-    [BN_OP_NORM] = {{{run_norm, output_items, 1}}},
-    [BN_OP_HEAD] = {{{run_head, head_items, 0}}},
-    [BN_OP_KV_COPY] = {{{run_kv_copy, copy_items, 1}}},
-    [BN_OP_COPY] = {{{run_copy, one_item, 1}}},
+static const struct phase_row table[BN_OP_COUNT][MOST_PHASES] = {
+    [BN_OP_EMBED] = {{run_embed, row_items, 1}},
+    [BN_OP_QUANTISE] = {{run_quantise, row_items, 1}},
+    [BN_OP_MATMUL] = {{run_matmul, tile_items, 0}},
+    [BN_OP_QKV] = {{run_qkv, tile_items, 0}, {run_rope_append, row_items, 1}},
+    [BN_OP_ATTENTION] = {{run_attention, attention_items, 1}},
+    [BN_OP_GATE_UP] = {{run_gate_up, gate_items, 0}},
+    [BN_OP_NORM] = {{run_norm, output_items, 1}},
+    [BN_OP_HEAD] = {{run_head, head_items, 0}},
+    [BN_OP_TOP] = {{bn_cpu_top_quantise, bn_cpu_top_outputs, 1},
+                   {bn_cpu_top_scan, bn_cpu_top_scan_items, 0},
+                   {bn_cpu_top_select, bn_cpu_top_outputs, 1},
+                   {bn_cpu_top_rescore, bn_cpu_top_rescore_items, 1},
+                   {bn_cpu_top_all, bn_cpu_top_all_items, 0}},
+    [BN_OP_KV_COPY] = {{run_kv_copy, copy_items, 1}},
+    [BN_OP_COPY] = {{run_copy, one_item, 1}},
 };
 
 static size_t scratch_of(const struct bn_op *op)
@@ -306,6 +304,8 @@ static size_t scratch_of(const struct bn_op *op)
         return 2 * acc;
     case BN_OP_ATTENTION:
         return (size_t)(op->heads / op->kv_heads) * ((op->positions + 63) / 64 * 64) * sizeof(float);
+    case BN_OP_TOP:
+        return bn_cpu_top_scratch(op);
     default:
         return 0;
     }
@@ -313,16 +313,18 @@ static size_t scratch_of(const struct bn_op *op)
 
 size_t bn_cpu_temporary(const struct bn_op *op)
 {
+    if (op->kind == BN_OP_TOP)
+        return bn_cpu_top_temporary(op);
     return op->kind == BN_OP_QKV ? (size_t)op->rows * (op->w[1].rows + op->w[2].rows) : 0;
 }
 
 size_t bn_cpu_phases(const struct bn_op *op, struct phase *phases)
 {
     size_t n = 0;
-    for (; n < 2 && table[op->kind].phase[n].run; n++) {
-        phases[n].run = table[op->kind].phase[n].run;
-        phases[n].items = table[op->kind].phase[n].items;
-        phases[n].chunk = table[op->kind].phase[n].chunk;
+    for (; n < MOST_PHASES && table[op->kind][n].run; n++) {
+        phases[n].run = table[op->kind][n].run;
+        phases[n].items = table[op->kind][n].items;
+        phases[n].chunk = table[op->kind][n].chunk;
         phases[n].scratch = scratch_of(op);
         phases[n].op = op;
     }

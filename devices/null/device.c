@@ -73,7 +73,7 @@ static void null_caps(struct bn_device *device, struct bn_caps *caps)
 
 static bool null_supports(struct bn_device *device, enum bn_op_kind kind, enum bn_layout layout)
 {
-    return true;
+    return kind != BN_OP_TOP;
 }
 
 static void null_command_destroy(struct bn_command *base)

@@ -14,6 +14,8 @@ struct bn_engine_stats {
     uint64_t steps;                 // device submissions of the engine
     uint64_t rows;                  // rows computed
     uint64_t outputs;               // rows of logits computed
+    uint64_t rescored;              // rows of the head whose exact logit was computed after a scan
+    uint64_t scanned;               // outputs that were scanned
     uint64_t records;               // commands recorded; does not grow once every shape was seen
     uint64_t sleeps;                // times the device's threads or the waiting caller slept in the kernel
     uint64_t wakes;                 // times one was woken by a system call
@@ -23,6 +25,7 @@ struct bn_engine_stats {
     uint64_t head_bytes;            // the head as placed; a chunk with outputs streams it once
     uint64_t kv_position_bytes;     // KV of one position, all layers
     const char *head;               // layout of the head; static
+    uint64_t scan_bytes;            // the int8 copy of the head
     uint64_t kv_bytes;              // the KV pool
     uint64_t work_bytes;            // activations, slots, tables, logits
     uint32_t pages_total;           // pages of the KV pool, 64 positions each

@@ -2,7 +2,7 @@
 #ifndef BITNET_ENGINE_H
 #define BITNET_ENGINE_H
 
-#include <bitnet/device.h>
+#include <bitnet/op.h>
 #include <bitnet/model.h>
 #include <bitnet/text.h>
 
@@ -11,6 +11,12 @@ extern "C" {
 #endif
 
 // How much an engine can hold at once; it decides how much memory bn_engine_create takes.
+// How the most likely tokens are found. SCAN keeps an int8 copy of the head and computes the exact logits of those rows
+// only that a bound cannot rule out: the same tokens from half the bytes of an f16 head. FULL computes all logits. AUTO
+// takes SCAN for heads of 16 MiB and more, if the device can.
+enum bn_head { BN_HEAD_AUTO, BN_HEAD_FULL, BN_HEAD_SCAN };
+
+// What an engine reserves. Zero is the default of every field.
 struct bn_engine_config {
     size_t size;
     uint32_t n_ctx;       // most positions of a session; 0: what the model was trained for
@@ -18,6 +24,7 @@ struct bn_engine_config {
     uint32_t n_sessions;  // most sessions alive; 0: 1
     uint32_t n_positions; // positions of the KV pool, shared by all sessions; 0: n_ctx * n_sessions
     uint32_t n_outputs;   // most rows of logits of one step; 0: n_sessions
+    enum bn_head head;
 };
 
 // A model placed on a device, with its KV pool.
@@ -107,9 +114,11 @@ struct bn_step_item {
     struct bn_session *session;
     const int32_t *tokens; // appended to the session; n_tokens >= 1
     size_t n_tokens;
-    size_t n_logits;       // logits wanted: those of the last n_logits tokens; 0: none
-    const float *logits;   // out: f32 [n_logits][n_vocab], valid until the engine's next step; NULL if not BN_OK
-    enum bn_result result; // out: BN_OK, or why this session's part was dropped
+    size_t n_logits;          // logits wanted: those of the last n_logits tokens; 0: none
+    size_t n_top;             // with n_logits = 1: the caller is content with the n_top largest logits; 0: it is not
+    const float *logits;      // out: f32 [n_logits][n_vocab], valid until the engine's next step; NULL if not BN_OK
+    const struct bn_top *top; // out: instead of logits, with all that may be among the n_top largest; else NULL
+    enum bn_result result;    // out: BN_OK, or why this session's part was dropped
 };
 
 // Appends tokens to sessions, all in one batch, cut into chunks of n_batch rows. A session may appear once.
@@ -126,6 +135,15 @@ BN_API BN_MUST_CHECK enum bn_result bn_engine_step(struct bn_engine *engine, str
 // Threads: one at a time per engine. Errors: BN_ERR_NUMERIC if a logit is NaN, BN_ERR_ARGUMENT.
 BN_API BN_MUST_CHECK enum bn_result bn_session_sample(struct bn_session *session, const float *logits, int32_t *token,
                                                       struct bn_error *err);
+
+// How many of the largest logits bn_session_sample_top needs for the session's next token: n_top of its step. 0: all of
+// them, as with top_k = 0. Threads: one at a time.
+BN_API size_t bn_session_top_needed(const struct bn_session *session);
+
+// The same choice as bn_session_sample would make from all logits. Threads: one at a time.
+// Errors: BN_ERR_ARGUMENT, BN_ERR_NUMERIC.
+BN_API BN_MUST_CHECK enum bn_result bn_session_sample_top(struct bn_session *session, const struct bn_top *top,
+                                                          int32_t *token, struct bn_error *err);
 
 // Natural logarithm of softmax(logits)[token]; double, sequential over the vocabulary. Threads: any.
 BN_API double bn_log_probability(const float *logits, size_t n_vocab, int32_t token);

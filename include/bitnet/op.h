@@ -63,8 +63,13 @@ enum bn_op_kind {
     BN_OP_GATE_UP,
     // out f32 [O][cols] = RMSNorm(row slot.output[o] of in) * norm.
     BN_OP_NORM,
-    // out f32 [slot.first_output + o][w[0].rows] = w[0] * row o of in (f32 [O][cols]).
+    // out f32 [slot.first_output + o][w[0].rows] = w[0] * row o of in (f32 [O][cols]). Nothing if slot.top is not 0.
     BN_OP_HEAD,
+    // Only if slot.top is not 0; op.rows is at most BN_TOP_OUTPUTS. out bn_top [slot.first_output + o] = every row of w[0]
+    // whose product with row o of in may be among the slot.top largest, with the very value that BN_OP_HEAD gives. in2 int8
+    // [w[0].rows][cols] and in3 bn_scan_row [w[0].rows] are the scan copy of w[0]. If there are more than BN_TOP_MOST, n is
+    // 0 and the logits go to out2, laid out as BN_OP_HEAD does.
+    BN_OP_TOP,
     // KV pool: page slot.copy[i].from is copied to slot.copy[i].to.
     BN_OP_KV_COPY,
     // out = in, byte for byte.
@@ -114,7 +119,8 @@ struct bn_slot {
     uint32_t first_output;                                // row of the logits buffer that output 0 goes to
     uint32_t status;                                      // written by the device: enum bn_slot_status
     uint32_t status_op;                                   // written by the device: the op that set status
-    uint32_t reserved[4];                                 // 0
+    uint32_t top;                                         // most likely candidates wanted of each output; 0: all logits
+    uint32_t reserved[3];                                 // 0
 };
 
 // How a run ended: completely, by bn_submission.stop, or with NaN or infinity in what status_op computed.
@@ -133,6 +139,29 @@ struct bn_slot_seq {
 // A page to be copied before a sequence writes to it.
 struct bn_slot_copy {
     uint32_t from, to; // page numbers
+};
+
+// The scan copy of a row w of the head: int8 q, with q * scale close to w (docs/numerics.md, "The head").
+struct bn_scan_row {
+    float scale;
+    float error; // at least the Euclidean norm of w - q * scale
+    float norm;  // at least the Euclidean norm of q * scale
+};
+
+// A token and its logit.
+struct bn_candidate {
+    float logit;
+    int32_t id; // the token
+};
+
+// Most outputs of one BN_OP_TOP, and most candidates of one output.
+enum { BN_TOP_OUTPUTS = 8, BN_TOP_MOST = 4096 };
+
+// What BN_OP_TOP finds for one output.
+struct bn_top {
+    uint32_t n;                                  // candidates; 0: too many, see the logits
+    uint32_t rescored;                           // rows of the head whose exact product was computed
+    struct bn_candidate candidates[BN_TOP_MOST]; // ascending ids
 };
 
 // How many entries the arrays of a slot have at most: rows, seqs, entries of the page table (pages), outputs, copies.

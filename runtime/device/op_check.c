@@ -22,6 +22,9 @@ enum extent {
     EXTENT_ROWS_W0,    // f32 [rows][w[0].rows]
     EXTENT_OPT_ROWS_W0,
     EXTENT_ROWS_HEADS, // f32 [rows][heads * head_dim]
+    EXTENT_W0_COLS_I8, // int8 [w[0].rows][cols]
+    EXTENT_W0_SCAN,    // bn_scan_row [w[0].rows]
+    EXTENT_ROWS_TOP,   // bn_top [rows]
     EXTENT_PAGES,      // one KV page or more
     EXTENT_ROPE,       // f32 [positions][head_dim / 2][2]
 };
@@ -85,6 +88,12 @@ static uint64_t needed(const struct bn_op *op, enum extent extent)
         return rows * op->w[0].rows * f32;
     case EXTENT_ROWS_HEADS:
         return rows * op->heads * op->head_dim * f32;
+    case EXTENT_W0_COLS_I8:
+        return (uint64_t)op->w[0].rows * op->cols;
+    case EXTENT_W0_SCAN:
+        return op->w[0].rows * sizeof(struct bn_scan_row);
+    case EXTENT_ROWS_TOP:
+        return rows * sizeof(struct bn_top);
     case EXTENT_PAGES:
         return bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim);
     case EXTENT_ROPE:
@@ -159,7 +168,8 @@ static enum bn_result check_weight(const struct check *check, int i)
 static enum bn_result check_shape(const struct check *check)
 {
     const struct bn_op *op = check->op;
-    if (op->rows == 0 || op->rows > MAX_ROWS || op->cols > MAX_COLS)
+    bool no_cols = op->kind == BN_OP_COPY || op->kind == BN_OP_KV_COPY;
+    if (op->rows == 0 || op->rows > MAX_ROWS || (op->cols == 0 && !no_cols) || op->cols > MAX_COLS)
         return wrong(check, BN_ERR_ARGUMENT, "rows", "rows or columns are out of range");
     if (op->cols % (table[op->kind].kind == BN_LAYOUT_TERNARY || op->kind == BN_OP_QUANTISE ? 128 : 16))
         return wrong(check, BN_ERR_ARGUMENT, "cols", "columns must be a multiple of 128 (ternary) or 16");
@@ -190,6 +200,8 @@ enum bn_result bn_op_check(struct bn_device *device, const struct bn_op *op, siz
         result = check_weight(&check, i);
     if (result != BN_OK)
         return result;
+    if (op->kind == BN_OP_TOP && op->rows > BN_TOP_OUTPUTS)
+        return wrong(&check, BN_ERR_ARGUMENT, "rows", "at most 8 outputs");
     if (op->kind == BN_OP_GATE_UP && op->w[0].rows != op->w[1].rows)
         return wrong(&check, BN_ERR_ARGUMENT, "w", "gate and up differ in rows");
     if (op->kind == BN_OP_GATE_UP && op->activation != BN_OP_RELU2 && op->activation != BN_OP_SILU)

@@ -8,5 +8,6 @@ BN_OP(ATTENTION, "attention", 0, FLOAT, ROWS_HEADS, _, _, ROWS_HEADS, _, _, PAGE
 BN_OP(GATE_UP, "gate_up", 2, TERNARY, ROWS_COLS_I8, ROWS_SCALE, _, ROWS_W0, _, _, _, _)
 BN_OP(NORM, "norm", 0, FLOAT, ROWS_COLS, _, _, ROWS_COLS, _, COLS, _, _)
 BN_OP(HEAD, "head", 1, FLOAT, ROWS_COLS, _, _, ROWS_W0, _, _, _, _)
+BN_OP(TOP, "top", 1, FLOAT, ROWS_COLS, W0_COLS_I8, W0_SCAN, ROWS_TOP, ROWS_W0, _, _, _)
 BN_OP(KV_COPY, "kv_copy", 0, FLOAT, _, _, _, _, _, _, PAGES, _)
 BN_OP(COPY, "copy", 0, FLOAT, ANY, _, _, SAME_AS_IN, _, _, _, _)

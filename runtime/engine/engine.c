@@ -5,8 +5,15 @@
 #include "runtime/base/fail.h"
 #include "runtime/base/runtime.h"
 #include "runtime/engine/engine_impl.h"
+#include "runtime/layout/layout.h"
 
-enum { DEFAULT_BATCH = 512, MAX_POSITIONS = 1 << 24, MAX_SESSIONS = 1 << 16, MAX_BATCH = 1 << 16 };
+enum {
+    DEFAULT_BATCH = 512,
+    MAX_POSITIONS = 1 << 24,
+    MAX_SESSIONS = 1 << 16,
+    MAX_BATCH = 1 << 16,
+    SCAN_FROM = 16 << 20
+};
 
 static enum bn_result fill_in_config(struct bn_engine_config *config, const struct bn_model_info *info,
                                      struct bn_error *err)
@@ -59,6 +66,7 @@ static uint64_t lay_out_activations(struct bn_engine *engine)
         {&a->scales, rows * sizeof(struct bn_row_scale)},
         {&a->final, outputs * info->n_embd * f32},
         {&a->logits, (uint64_t)engine->config.n_outputs * info->n_vocab * f32},
+        {&a->tops, engine->scan.buffer ? BN_TOP_OUTPUTS * sizeof(struct bn_top) : 0},
     };
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         *parts[i].span = (struct bn_span){engine->work, at, parts[i].bytes};
@@ -107,12 +115,20 @@ static enum bn_result create_sched(struct bn_engine *engine, const struct bn_slo
     struct bn_plan_config plan = {
         .model = engine->model,
         .placement = &engine->placement,
+        .scan = &engine->scan,
         .activations = engine->activations,
         .kv = {engine->kv, 0, engine->kv->size},
         .rope = {engine->rope, 0, engine->rope->size},
         .positions = engine->config.n_ctx,
     };
     return bn_sched_init(&engine->sched, engine->device, &plan, limits, err);
+}
+
+static bool wants_scan(const struct bn_engine *engine)
+{
+    const struct bn_tensor *head = engine->model->output;
+    return engine->config.head == BN_HEAD_SCAN ||
+           (engine->config.head == BN_HEAD_AUTO && bn_layout_bytes(head->layout, head->rows, head->cols) >= SCAN_FROM);
 }
 
 static enum bn_result build(struct bn_engine *engine, struct bn_error *err)
@@ -135,11 +151,14 @@ static enum bn_result build(struct bn_engine *engine, struct bn_error *err)
     result = bn_pages_init(&engine->pages, engine->host, pages, err);
     engine->copies = bn_alloc_array(engine->host, config->n_sessions, sizeof(*engine->copies));
     engine->adjusted = bn_alloc_array(engine->host, n_vocab, sizeof(*engine->adjusted));
+    engine->adjusted_list = bn_alloc_array(engine->host, BN_TOP_MOST, sizeof(*engine->adjusted_list));
     engine->candidates = bn_alloc_array(engine->host, n_vocab, sizeof(*engine->candidates));
-    if (result == BN_OK && (!engine->copies || !engine->adjusted || !engine->candidates))
+    if (result == BN_OK && (!engine->copies || !engine->adjusted || !engine->adjusted_list || !engine->candidates))
         result = bn_fail_memory(err, n_vocab * sizeof(*engine->candidates), "the sampler");
     if (result == BN_OK)
         result = bn_placement_init(&engine->placement, engine->model, engine->device, err);
+    if (result == BN_OK && wants_scan(engine))
+        result = bn_scan_init(&engine->scan, engine->device, engine->model->output, engine->placement.head.layout, err);
     if (result == BN_OK)
         result = create_buffers(engine, err);
     if (result == BN_OK)
@@ -172,6 +191,8 @@ enum bn_result bn_engine_create(struct bn_runtime *runtime, struct bn_model *mod
         bn_engine_destroy(engine);
         return result;
     }
+    for (uint32_t id = 0; id < model->info.n_vocab; id++)
+        engine->n_ends += bn_token_is_end(bn_model_get_tokenizer(model), (int32_t)id);
     *out = engine;
     return BN_OK;
 }
@@ -184,10 +205,12 @@ void bn_engine_destroy(struct bn_engine *engine)
     bn_buffer_destroy(engine->kv);
     bn_buffer_destroy(engine->work);
     bn_buffer_destroy(engine->rope);
+    bn_scan_finish(&engine->scan);
     bn_placement_finish(&engine->placement);
     bn_pages_finish(&engine->pages, engine->host);
     bn_free(engine->host, engine->copies);
     bn_free(engine->host, engine->adjusted);
+    bn_free(engine->host, engine->adjusted_list);
     bn_free(engine->host, engine->candidates);
     bn_free(engine->host, engine);
 }
@@ -212,6 +235,9 @@ void bn_engine_get_stats(const struct bn_engine *engine, struct bn_engine_stats 
         .steps = atomic_load(&engine->sched.steps),
         .rows = atomic_load(&engine->rows),
         .outputs = atomic_load(&engine->outputs),
+        .scanned = atomic_load(&engine->scanned),
+        .rescored = atomic_load(&engine->rescored),
+        .scan_bytes = engine->scan.buffer ? engine->scan.buffer->size : 0,
         .records = engine->sched.records,
         .sleeps = device.sleeps + __atomic_load_n(&engine->sched.queue->naps, __ATOMIC_RELAXED),
         .wakes = device.wakes,

@@ -16,11 +16,6 @@ struct bn_pages {
     _Atomic uint32_t n_free; // read by the statistics from any thread
 };
 
-struct candidate {
-    float logit;
-    int32_t id;
-};
-
 struct bn_engine {
     const struct bn_host *host;
     struct bn_model *model;
@@ -29,21 +24,24 @@ struct bn_engine {
     uint32_t pages_per_session;
 
     struct bn_placement placement;
+    struct bn_scan scan;
     struct bn_buffer *kv, *work, *rope;
     struct bn_activations activations;
     struct bn_sched sched;
     struct bn_pages pages;
     uint32_t n_sessions;
 
-    struct bn_slot_copy *copies;  // [n_sessions], of the step under way
-    float *adjusted;              // [n_vocab], logits after penalties
-    struct candidate *candidates; // [n_vocab]
+    struct bn_slot_copy *copies;        // [n_sessions], of the step under way
+    float *adjusted;                    // [n_vocab], logits after penalties
+    struct bn_candidate *adjusted_list; // [BN_TOP_MOST], likewise
+    struct bn_candidate *candidates;    // [n_vocab], the best ones
 
     // Cancelling, see cancel.c: step number << 32 | sessions of that step not cancelled yet.
     _Atomic uint64_t live;
     uint32_t stop; // step number to be stopped; accessed with __atomic builtins, the device reads it
     uint32_t step;
-    _Atomic uint64_t rows, outputs;
+    uint32_t n_ends; // end tokens of the vocabulary
+    _Atomic uint64_t rows, outputs, scanned, rescored;
 };
 
 struct bn_session {
@@ -72,8 +70,9 @@ void bn_cancel_begin(struct bn_engine *engine, struct bn_step_item *items, size_
 void bn_cancel_end(struct bn_engine *engine, struct bn_step_item *items, size_t n_items);
 bool bn_session_is_cancelled(const struct bn_session *session);
 
-// sample.c. The same as bn_session_sample; `no_end`: end tokens are never chosen.
-enum bn_result bn_sample(struct bn_session *session, const float *logits, bool no_end, int32_t *token,
+// sample.c. As bn_session_sample and bn_session_sample_top, from what a step gave; `no_end`: end tokens are never chosen.
+enum bn_result bn_sample(struct bn_session *session, const struct bn_step_item *item, bool no_end, int32_t *token,
                          struct bn_error *err);
+size_t bn_sample_needs(const struct bn_session *session, bool no_end);
 
 #endif

@@ -113,8 +113,14 @@ static bool give_out(struct generation *g, struct bn_generated *generated)
     return go_on;
 }
 
-// Processes the prompt; on success *logits are those after its last token.
-static enum bn_result run_prompt(struct generation *g, const float **logits, struct bn_error *err)
+// Candidates asked of a step: log-probabilities need all logits.
+static size_t top_of(const struct generation *g)
+{
+    return g->options->log_probabilities ? 0 : bn_sample_needs(g->session, g->options->ignore_eos);
+}
+
+// Processes the prompt; on success *last has the logits or candidates after its last token.
+static enum bn_result run_prompt(struct generation *g, struct bn_step_item *last, struct bn_error *err)
 {
     const struct bn_generate_options *options = g->options;
     size_t chunk = options->n_chunk ? options->n_chunk : options->n_prompt;
@@ -124,31 +130,31 @@ static enum bn_result run_prompt(struct generation *g, const float **logits, str
                        g->session->engine->config.n_ctx);
     for (size_t done = 0; done < options->n_prompt;) {
         size_t n = options->n_prompt - done < chunk ? options->n_prompt - done : chunk;
-        struct bn_step_item item = {.session = g->session,
-                                    .tokens = options->prompt + done,
-                                    .n_tokens = n,
-                                    .n_logits = done + n == options->n_prompt};
-        enum bn_result result = bn_engine_step(g->session->engine, &item, 1, err);
+        *last = (struct bn_step_item){.session = g->session,
+                                      .tokens = options->prompt + done,
+                                      .n_tokens = n,
+                                      .n_logits = done + n == options->n_prompt,
+                                      .n_top = top_of(g)};
+        enum bn_result result = bn_engine_step(g->session->engine, last, 1, err);
         if (result != BN_OK)
             return result;
-        *logits = item.logits;
         done += n;
     }
     return BN_OK;
 }
 
 // Chooses, reports and judges one token. *stop is set when the text ends with it.
-static enum bn_result make_token(struct generation *g, const float *logits, int32_t *token, bool *ends,
+static enum bn_result make_token(struct generation *g, const struct bn_step_item *last, int32_t *token, bool *ends,
                                  enum bn_stop *stop, struct bn_error *err)
 {
     const struct bn_tokenizer *tokenizer = bn_model_get_tokenizer(g->session->engine->model);
     size_t n_vocab = g->session->engine->model->info.n_vocab;
-    enum bn_result result = bn_sample(g->session, logits, g->options->ignore_eos, token, err);
+    enum bn_result result = bn_sample(g->session, last, g->options->ignore_eos, token, err);
     if (result != BN_OK)
         return result;
     struct bn_generated generated = {.token = *token};
     if (g->options->log_probabilities)
-        fill_in_top(g, logits, n_vocab, &generated);
+        fill_in_top(g, last->logits, n_vocab, &generated);
     *ends = bn_token_is_end(tokenizer, *token);
     *stop = BN_STOP_EOS;
     if (!*ends && bn_token_get_kind(tokenizer, *token) != BN_TOKEN_SPECIAL) {
@@ -171,8 +177,8 @@ static enum bn_result make_token(struct generation *g, const float *logits, int3
 }
 
 // The loop after the prompt. Sets everything in *r but what the prompt set.
-static enum bn_result decode(struct generation *g, const float *logits, uint64_t start, struct bn_generate_result *r,
-                             struct bn_error *err)
+static enum bn_result decode(struct generation *g, struct bn_step_item *last, uint64_t start,
+                             struct bn_generate_result *r, struct bn_error *err)
 {
     struct bn_engine *engine = g->session->engine;
     size_t most = g->options->n_predict ? g->options->n_predict : SIZE_MAX;
@@ -180,7 +186,7 @@ static enum bn_result decode(struct generation *g, const float *logits, uint64_t
     for (;;) {
         int32_t token;
         bool ends;
-        enum bn_result result = make_token(g, logits, &token, &ends, &r->stop, err);
+        enum bn_result result = make_token(g, last, &token, &ends, &r->stop, err);
         if (result != BN_OK)
             return result;
         now = bn_clock_ns();
@@ -192,13 +198,13 @@ static enum bn_result decode(struct generation *g, const float *logits, uint64_t
         r->stop = r->n_tokens == most ? BN_STOP_LENGTH : BN_STOP_CONTEXT;
         if (r->n_tokens == most || g->session->length == engine->config.n_ctx)
             return BN_OK;
-        struct bn_step_item item = {.session = g->session, .tokens = &token, .n_tokens = 1, .n_logits = 1};
-        result = bn_engine_step(engine, &item, 1, err);
+        *last = (struct bn_step_item){
+            .session = g->session, .tokens = &token, .n_tokens = 1, .n_logits = 1, .n_top = top_of(g)};
+        result = bn_engine_step(engine, last, 1, err);
         if (result == BN_ERR_CONTEXT_FULL) // other sessions hold the pool's pages
             return BN_OK;
         if (result != BN_OK)
             return result;
-        logits = item.logits;
     }
 }
 
@@ -226,13 +232,13 @@ enum bn_result bn_generate(struct bn_session *session, const struct bn_generate_
     struct generation g = {.session = session, .options = options};
     struct bn_generate_result r = {.size = sizeof(r), .n_prompt = options->n_prompt};
     uint64_t start = bn_clock_ns();
-    const float *logits = NULL;
+    struct bn_step_item last;
     code = grow(&g, 1024, err);
     if (code == BN_OK)
-        code = run_prompt(&g, &logits, err);
+        code = run_prompt(&g, &last, err);
     r.prompt_ns = bn_clock_ns() - start;
     if (code == BN_OK)
-        code = decode(&g, logits, start, &r, err);
+        code = decode(&g, &last, start, &r, err);
     if (code == BN_ERR_CANCELLED) {
         r.stop = BN_STOP_INTERRUPTED;
         code = BN_OK;

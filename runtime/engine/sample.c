@@ -27,15 +27,15 @@ static double gumbel(uint64_t seed, uint64_t position, int32_t id)
 }
 
 // Higher logit first, ties to the lower id.
-static bool before(const struct candidate *a, const struct candidate *b)
+static bool before(const struct bn_candidate *a, const struct bn_candidate *b)
 {
     return a->logit > b->logit || (a->logit == b->logit && a->id < b->id);
 }
 
 // Heap whose root is the worst candidate.
-static void sift_down(struct candidate *heap, size_t n, size_t at)
+static void sift_down(struct bn_candidate *heap, size_t n, size_t at)
 {
-    struct candidate moved = heap[at];
+    struct bn_candidate moved = heap[at];
     for (size_t child; (child = 2 * at + 1) < n; at = child) {
         if (child + 1 < n && before(&heap[child], &heap[child + 1]))
             child++;
@@ -46,42 +46,54 @@ static void sift_down(struct candidate *heap, size_t n, size_t at)
     heap[at] = moved;
 }
 
-// The k best candidates of the logits, best first. Returns how many there are.
-static size_t best(const struct bn_engine *engine, const float *logits, bool no_end, size_t k)
+// Where logits come from: all of them, or a list.
+struct source {
+    const float *logits;
+    const struct bn_candidate *list;
+    size_t n;
+};
+
+static struct bn_candidate at(const struct source *source, size_t i)
+{
+    return source->list ? source->list[i] : (struct bn_candidate){source->logits[i], (int32_t)i};
+}
+
+// The k best candidates, best first, in engine->candidates. Returns how many there are.
+static size_t best(const struct bn_engine *engine, const struct source *source, bool no_end, size_t k)
 {
     const struct bn_tokenizer *tokenizer = bn_model_get_tokenizer(engine->model);
-    struct candidate *heap = engine->candidates;
+    struct bn_candidate *heap = engine->candidates;
     size_t n = 0;
-    for (uint32_t id = 0; id < engine->model->info.n_vocab; id++) {
-        struct candidate candidate = {logits[id], (int32_t)id};
+    for (size_t i = 0; i < source->n; i++) {
+        struct bn_candidate candidate = at(source, i);
         if (n == k && !before(&candidate, &heap[0]))
             continue;
-        if (no_end && bn_token_is_end(tokenizer, (int32_t)id))
+        if (no_end && bn_token_is_end(tokenizer, candidate.id))
             continue;
         if (n < k) {
             heap[n++] = candidate;
             if (n == k)
-                for (size_t i = n / 2; i-- > 0;)
-                    sift_down(heap, n, i);
+                for (size_t j = n / 2; j-- > 0;)
+                    sift_down(heap, n, j);
         } else {
             heap[0] = candidate;
             sift_down(heap, n, 0);
         }
     }
     if (n < k)
-        for (size_t i = n / 2; i-- > 0;)
-            sift_down(heap, n, i);
-    for (size_t i = n; i-- > 1;) { // the worst goes last
-        struct candidate worst = heap[0];
-        heap[0] = heap[i];
-        heap[i] = worst;
-        sift_down(heap, i, 0);
+        for (size_t j = n / 2; j-- > 0;)
+            sift_down(heap, n, j);
+    for (size_t j = n; j-- > 1;) { // the worst goes last
+        struct bn_candidate worst = heap[0];
+        heap[0] = heap[j];
+        heap[j] = worst;
+        sift_down(heap, j, 0);
     }
     return n;
 }
 
 // How many of the n best make up a share p of the softmax over them; at least 1.
-static size_t keep_top_p(const struct candidate *c, size_t n, double p)
+static size_t keep_top_p(const struct bn_candidate *c, size_t n, double p)
 {
     double total = 0, sum = 0;
     for (size_t i = 0; i < n; i++)
@@ -94,7 +106,7 @@ static size_t keep_top_p(const struct candidate *c, size_t n, double p)
     return n;
 }
 
-static size_t keep_min_p(const struct candidate *c, size_t n, double p)
+static size_t keep_min_p(const struct bn_candidate *c, size_t n, double p)
 {
     double least = c[0].logit + bn_dlog(p);
     size_t keep = 1;
@@ -103,22 +115,47 @@ static size_t keep_min_p(const struct candidate *c, size_t n, double p)
     return keep;
 }
 
-static const float *penalise(const struct bn_session *session, const float *logits)
+static size_t penalised(const struct bn_session *session)
 {
     const struct bn_sampling *s = &session->sampling;
-    struct bn_engine *engine = session->engine;
-    size_t n = session->length < s->repeat_last_n ? session->length : s->repeat_last_n;
-    if (s->repeat_penalty == 1.0f || n == 0)
-        return logits;
-    memcpy(engine->adjusted, logits, engine->model->info.n_vocab * sizeof(*logits));
-    for (size_t i = session->length - n; i < session->length; i++) {
-        int32_t id = session->tokens[i]; // from the untouched logits, so that a repeated token is penalised once
-        engine->adjusted[id] = logits[id] > 0 ? logits[id] / s->repeat_penalty : logits[id] * s->repeat_penalty;
-    }
-    return engine->adjusted;
+    return s->repeat_penalty == 1.0f ? 0 : session->length < s->repeat_last_n ? session->length : s->repeat_last_n;
 }
 
-static int32_t draw(const struct bn_session *session, const struct candidate *c, size_t n)
+static float penalise(float logit, float penalty)
+{
+    return logit > 0 ? logit / penalty : logit * penalty;
+}
+
+// Lowers the logits of the session's last tokens, each once however often it occurs.
+static void apply_penalty(const struct bn_session *session, struct source *source)
+{
+    struct bn_engine *engine = session->engine;
+    float penalty = session->sampling.repeat_penalty;
+    size_t n = penalised(session), from = session->length - n;
+    if (n == 0)
+        return;
+    if (!source->list) {
+        memcpy(engine->adjusted, source->logits, source->n * sizeof(*source->logits));
+        for (size_t i = from; i < session->length; i++) {
+            int32_t id = session->tokens[i];
+            engine->adjusted[id] = penalise(source->logits[id], penalty);
+        }
+        source->logits = engine->adjusted;
+        return;
+    }
+    struct bn_candidate *list = engine->adjusted_list;
+    for (size_t c = 0; c < source->n; c++) {
+        list[c] = source->list[c];
+        for (size_t i = from; i < session->length; i++)
+            if (session->tokens[i] == list[c].id) {
+                list[c].logit = penalise(list[c].logit, penalty);
+                break;
+            }
+    }
+    source->list = list;
+}
+
+static int32_t draw(const struct bn_session *session, const struct bn_candidate *c, size_t n)
 {
     const struct bn_sampling *s = &session->sampling;
     double highest = -INFINITY;
@@ -133,20 +170,19 @@ static int32_t draw(const struct bn_session *session, const struct candidate *c,
     return chosen;
 }
 
-enum bn_result bn_sample(struct bn_session *session, const float *logits, bool no_end, int32_t *token,
-                         struct bn_error *err)
+static enum bn_result sample(struct bn_session *session, struct source source, bool no_end, int32_t *token,
+                             struct bn_error *err)
 {
     const struct bn_sampling *s = &session->sampling;
     struct bn_engine *engine = session->engine;
-    uint32_t n_vocab = engine->model->info.n_vocab;
-    for (uint32_t id = 0; id < n_vocab; id++)
-        if (isnan(logits[id]))
-            return bn_fail(err, BN_ERR_NUMERIC, "the logit of token %" PRIu32 " is NaN", id);
-    logits = penalise(session, logits);
+    for (size_t i = 0; i < source.n; i++)
+        if (isnan(at(&source, i).logit))
+            return bn_fail(err, BN_ERR_NUMERIC, "the logit of token %" PRId32 " is NaN", at(&source, i).id);
+    apply_penalty(session, &source);
     bool greedy = s->greedy || s->temperature <= 0;
-    size_t k = greedy ? 1 : s->top_k && s->top_k < n_vocab ? s->top_k : n_vocab;
-    size_t n = best(engine, logits, no_end, k);
-    const struct candidate *c = engine->candidates;
+    size_t k = greedy ? 1 : s->top_k && s->top_k < source.n ? s->top_k : source.n;
+    size_t n = best(engine, &source, no_end, k);
+    const struct bn_candidate *c = engine->candidates;
     if (n == 0)
         return bn_fail(err, BN_ERR_ARGUMENT, "no token is left to choose from");
     if (!greedy && s->top_p < 1)
@@ -157,11 +193,45 @@ enum bn_result bn_sample(struct bn_session *session, const float *logits, bool n
     return BN_OK;
 }
 
+enum bn_result bn_sample(struct bn_session *session, const struct bn_step_item *item, bool no_end, int32_t *token,
+                         struct bn_error *err)
+{
+    struct source source = {item->logits, NULL, session->engine->model->info.n_vocab};
+    if (item->top)
+        source = (struct source){NULL, item->top->candidates, item->top->n};
+    return sample(session, source, no_end, token, err);
+}
+
 enum bn_result bn_session_sample(struct bn_session *session, const float *logits, int32_t *token, struct bn_error *err)
 {
     if (!session || !logits || !token)
         return bn_fail(err, BN_ERR_ARGUMENT, "session, logits or token is NULL");
-    return bn_sample(session, logits, false, token, err);
+    struct bn_step_item item = {.logits = logits};
+    return bn_sample(session, &item, false, token, err);
+}
+
+enum bn_result bn_session_sample_top(struct bn_session *session, const struct bn_top *top, int32_t *token,
+                                     struct bn_error *err)
+{
+    if (!session || !top || !token || top->n == 0 || top->n > BN_TOP_MOST)
+        return bn_fail(err, BN_ERR_ARGUMENT, "session, top or token is NULL, or top has no candidates");
+    struct bn_step_item item = {.top = top};
+    return bn_sample(session, &item, false, token, err);
+}
+
+// A penalty lowers at most `penalised` tokens, and banned end tokens fall out: so many more may come up from below.
+size_t bn_sample_needs(const struct bn_session *session, bool no_end)
+{
+    const struct bn_sampling *s = &session->sampling;
+    bool greedy = s->greedy || s->temperature <= 0;
+    if ((!greedy && s->top_k == 0) || s->repeat_penalty < 1.0f)
+        return 0;
+    return (greedy ? 1 : s->top_k) + penalised(session) + (no_end ? session->engine->n_ends : 0);
+}
+
+size_t bn_session_top_needed(const struct bn_session *session)
+{
+    return bn_sample_needs(session, false);
 }
 
 double bn_log_probability(const float *logits, size_t n_vocab, int32_t token)

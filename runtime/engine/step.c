@@ -16,6 +16,7 @@ struct step {
     size_t filled;      // rows put into slots
     size_t committed;   // rows the device has finished
     size_t n_outputs;   // put into slots
+    size_t top;         // candidates asked for; 0: logits
     size_t item, token; // the next row: its item, and its token there
     struct {
         uint64_t value;
@@ -112,6 +113,7 @@ static enum bn_result submit_chunk(struct step *step, const struct bn_slot_copy 
         return result;
     uint32_t n_pages = 0;
     slot->first_output = (uint32_t)step->n_outputs;
+    slot->top = (uint32_t)step->top;
     while (step->item < step->n_items && slot->n_rows < engine->config.n_batch) {
         if (step->items[step->item].result == BN_OK)
             fill_item(step, slot, copies, engine->config.n_batch - slot->n_rows, &n_pages);
@@ -177,13 +179,42 @@ static enum bn_result run_chunks(struct step *step, const struct bn_slot_copy *c
     return result;
 }
 
+// How many candidates the device is asked for, if every item that wants logits is content with candidates.
+static size_t choose_top(const struct bn_engine *engine, const struct bn_step_item *items, size_t n_items)
+{
+    size_t top = 0, outputs = 0;
+    for (size_t i = 0; i < n_items; i++) {
+        if (items[i].result != BN_OK || items[i].n_logits == 0)
+            continue;
+        if (items[i].n_logits > 1 || items[i].n_top == 0 || items[i].n_top > BN_TOP_MOST / 4)
+            return 0;
+        top = items[i].n_top > top ? items[i].n_top : top;
+        outputs++;
+    }
+    return engine->scan.buffer && outputs <= BN_TOP_OUTPUTS ? top : 0;
+}
+
+// What an item with logits gets: candidates if there are any.
+static void give_output(struct step *step, struct bn_step_item *item, size_t output)
+{
+    struct bn_engine *engine = step->engine;
+    const uint8_t *work = engine->work->host;
+    const struct bn_top *top = (const void *)(work + engine->activations.tops.offset);
+    if (step->top) {
+        atomic_fetch_add_explicit(&engine->scanned, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&engine->rescored, top[output].rescored, memory_order_relaxed);
+    }
+    if (step->top && top[output].n)
+        item->top = &top[output];
+    else
+        item->logits = (const float *)(const void *)(work + engine->activations.logits.offset) +
+                       output * engine->model->info.n_vocab;
+}
+
 // What each item got: all rows, some, or none.
 static void settle(struct step *step, const struct bn_slot_copy *copies, enum bn_result result)
 {
-    const struct bn_engine *engine = step->engine;
-    const float *logits =
-        (const float *)(const void *)((const uint8_t *)engine->work->host + engine->activations.logits.offset);
-    size_t committed = step->committed;
+    size_t committed = step->committed, output = 0;
     for (size_t i = 0; i < step->n_items; i++) {
         struct bn_step_item *item = &step->items[i];
         if (item->result != BN_OK)
@@ -202,8 +233,8 @@ static void settle(struct step *step, const struct bn_slot_copy *copies, enum bn
         session->length += done;
         bn_session_release(session, session->length);
         if (item->result == BN_OK && item->n_logits)
-            item->logits = logits;
-        logits += item->n_logits * engine->model->info.n_vocab;
+            give_output(step, item, output);
+        output += item->n_logits;
     }
 }
 
@@ -219,6 +250,7 @@ enum bn_result bn_engine_step(struct bn_engine *engine, struct bn_step_item *ite
     for (size_t i = 0; i < n_items; i++) {
         struct bn_step_item *item = &items[i];
         item->logits = NULL;
+        item->top = NULL;
         item->result = check_item(engine, item, first == BN_OK ? err : NULL);
         if (item->result == BN_OK && !bn_session_reserve(item->session, item->n_tokens, &copies[i]))
             item->result = bn_fail(first == BN_OK ? err : NULL, BN_ERR_CONTEXT_FULL,
@@ -229,6 +261,7 @@ enum bn_result bn_engine_step(struct bn_engine *engine, struct bn_step_item *ite
         else if (first == BN_OK)
             first = item->result;
     }
+    step.top = choose_top(engine, items, n_items);
     bn_cancel_begin(engine, items, n_items);
     struct bn_error failure;
     memset(&failure, 0, sizeof(failure));

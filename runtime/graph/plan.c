@@ -11,9 +11,9 @@ struct builder {
     size_t n;
 };
 
-size_t bn_plan_size(const struct bn_model *model)
+size_t bn_plan_size(const struct bn_plan_config *config)
 {
-    return OPS_AROUND + (size_t)OPS_PER_LAYER * model->info.n_layer;
+    return OPS_AROUND + (config->scan->buffer != NULL) + (size_t)OPS_PER_LAYER * config->model->info.n_layer;
 }
 
 static struct bn_op *add(struct builder *builder, enum bn_op_kind kind, uint32_t cols)
@@ -115,4 +115,14 @@ void bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_t 
     op->w[0] = placement->head;
     op->in = config->activations.final;
     op->out = config->activations.logits;
+    if (!config->scan->buffer)
+        return;
+    builder.rows = outputs < BN_TOP_OUTPUTS ? outputs : BN_TOP_OUTPUTS;
+    op = add(&builder, BN_OP_TOP, n_embd);
+    op->w[0] = placement->head;
+    op->in = config->activations.final;
+    op->in2 = config->scan->rows;
+    op->in3 = config->scan->info;
+    op->out = config->activations.tops;
+    op->out2 = config->activations.logits;
 }

@@ -3,6 +3,7 @@
 #define BN_GRAPH_PLAN_H
 
 #include "runtime/graph/place.h"
+#include "runtime/graph/scan.h"
 
 // Activations of one replay, in one device buffer, shared by all commands of an engine.
 struct bn_activations {
@@ -14,18 +15,19 @@ struct bn_activations {
     struct bn_span scales;    // bn_row_scale [rows]
     struct bn_span final;     // f32 [outputs][n_embd]
     struct bn_span logits;    // f32 [outputs][n_vocab]
+    struct bn_span tops;      // bn_top [outputs, at most BN_TOP_OUTPUTS]; unused without a scan copy
 };
 
 struct bn_plan_config {
     const struct bn_model *model;
     const struct bn_placement *placement;
+    const struct bn_scan *scan; // its buffer may be NULL
     struct bn_activations activations;
     struct bn_span kv, rope;
     uint32_t positions; // most of a sequence
 };
 
-// Number of ops of the model's plan.
-size_t bn_plan_size(const struct bn_model *model);
+size_t bn_plan_size(const struct bn_plan_config *config); // number of ops
 
 // Writes bn_plan_size ops for replays of at most `rows` rows, `outputs` of which go through the head.
 void bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_t outputs, struct bn_op *ops);

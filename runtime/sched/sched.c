@@ -14,7 +14,7 @@ static enum bn_result record(struct bn_sched *sched, const struct bn_plan_config
     bn_plan_build(plan, rows, outputs, ops);
     struct bn_span span = {slot->buffer, 0, slot->buffer->size};
     sched->records++;
-    return bn_command_record(sched->device, ops, bn_plan_size(plan->model), &span, &slot->commands[bucket], err);
+    return bn_command_record(sched->device, ops, bn_plan_size(plan), &span, &slot->commands[bucket], err);
 }
 
 enum bn_result bn_sched_init(struct bn_sched *sched, struct bn_device *device, const struct bn_plan_config *plan,
@@ -29,9 +29,9 @@ enum bn_result bn_sched_init(struct bn_sched *sched, struct bn_device *device, c
             sched->buckets[sched->n_buckets++] = bucket_rows[i];
     sched->buckets[sched->n_buckets++] = limits->rows;
 
-    struct bn_op *ops = bn_alloc_array(device->host, bn_plan_size(plan->model), sizeof(*ops));
+    struct bn_op *ops = bn_alloc_array(device->host, bn_plan_size(plan), sizeof(*ops));
     if (!ops)
-        return bn_fail_memory(err, bn_plan_size(plan->model) * sizeof(*ops), "the plan");
+        return bn_fail_memory(err, bn_plan_size(plan) * sizeof(*ops), "the plan");
     uint64_t bytes = bn_slot_bytes(limits);
     enum bn_result result = bn_queue_open(device, &sched->queue, err);
     for (int s = 0; s < BN_SLOTS && result == BN_OK; s++) {

@@ -180,8 +180,8 @@ static void misuse(struct cts *cts)
     struct bn_command *command;
     if (CTS_MUST(bn_command_record(cts->device, &good, 1, &slot, &command, &cts->error)))
         bn_command_destroy(command);
-    struct bn_op bad[10];
-    for (int i = 0; i < 10; i++)
+    struct bn_op bad[11];
+    for (int i = 0; i < 11; i++)
         bad[i] = good;
     bad[0].kind = BN_OP_COUNT;
     bad[1].rows = 0;
@@ -193,7 +193,8 @@ static void misuse(struct cts *cts)
     bad[7].in2 = in; // this op has no such operand
     bad[8].norm.size = 8;
     bad[9].w[0].data = in; // nor weights
-    for (int i = 0; i < 10; i++) {
+    bad[10].cols = 0;
+    for (int i = 0; i < 11; i++) {
         enum bn_result result = bn_command_record(cts->device, &bad[i], 1, &slot, &command, &cts->error);
         CTS_CHECK(result == BN_ERR_ARGUMENT && !command, "bad op %d gives %s", i, bn_result_name(result));
         CTS_CHECK(cts->error.subject[0], "bad op %d: no subject", i);

@@ -1,6 +1,7 @@
 // Every op with arithmetic against the scalar kernels: integers exact, and floats too where the device promises it.
 #include <math.h>
 
+#include "runtime/graph/scan.h"
 #include "runtime/layout/layout.h"
 #include "tests/cts/cts.h"
 
@@ -405,6 +406,112 @@ static void head(struct cts *cts)
     cts_free(&out);
 }
 
+// Heads that make it hard to tell rows apart: what the scan keeps must hold the true best ones, with the head's own bits.
+enum { TOP_VOCAB = 5000, TOP_COLS = 96, TOP_OUTPUTS = 3 };
+enum head_kind { HEAD_RANDOM, HEAD_NEAR_TIES, HEAD_EQUAL, HEAD_HUGE_ROWS, HEAD_ZERO, HEAD_TINY, HEAD_KINDS };
+static const char *const head_names[HEAD_KINDS] = {"random", "near ties", "all equal", "huge rows", "zero", "tiny"};
+
+static float *make_head(enum head_kind kind)
+{
+    float *w = random_floats((size_t)TOP_VOCAB * TOP_COLS, kind == HEAD_TINY ? 1e-20f : 1.0f);
+    for (size_t r = 0; r < TOP_VOCAB; r++)
+        for (size_t i = 0; i < TOP_COLS; i++) {
+            float *x = &w[r * TOP_COLS + i];
+            if (kind == HEAD_NEAR_TIES && r > 0)
+                *x = w[i] + *x * 1e-5f;
+            else if (kind == HEAD_EQUAL && r > 0)
+                *x = w[i];
+            else if (kind == HEAD_HUGE_ROWS && r % 100 == 7)
+                *x *= 1e4f;
+            else if (kind == HEAD_ZERO)
+                *x = 0;
+        }
+    return w;
+}
+
+static int by_logit(const void *a, const void *b)
+{
+    const struct bn_candidate *x = a, *y = b;
+    if (x->logit != y->logit)
+        return x->logit < y->logit ? 1 : -1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void check_top(struct cts *cts, const char *what, const struct bn_top *top, const float *logits, uint32_t k)
+{
+    static struct bn_candidate all[TOP_VOCAB];
+    for (int32_t id = 0; id < TOP_VOCAB; id++)
+        all[id] = (struct bn_candidate){logits[id], id};
+    qsort(all, TOP_VOCAB, sizeof(all[0]), by_logit);
+    uint32_t found = 0, wrong_bits = 0;
+    for (uint32_t c = 0; c < top->n; c++)
+        wrong_bits += memcmp(&top->candidates[c].logit, &logits[top->candidates[c].id], sizeof(float)) != 0;
+    for (uint32_t i = 0; i < k && i < TOP_VOCAB; i++)
+        for (uint32_t c = 0; c < top->n; c++)
+            found += top->candidates[c].id == all[i].id;
+    CTS_CHECK(found == (k < TOP_VOCAB ? k : TOP_VOCAB), "%s: %u of the best %u are among %u candidates", what, found, k,
+              top->n);
+    CTS_CHECK(wrong_bits == 0, "%s: %u exact logits are not the head's", what, wrong_bits);
+}
+
+static void top_of_head(struct cts *cts, enum head_kind kind, uint32_t k)
+{
+    float *w = make_head(kind), *x = random_floats(TOP_OUTPUTS * TOP_COLS, 4.0f);
+    struct bn_span q = cts_buffer(cts, (size_t)TOP_VOCAB * TOP_COLS, NULL),
+                   info = cts_buffer(cts, TOP_VOCAB * sizeof(struct bn_scan_row), NULL);
+    for (size_t r = 0; r < TOP_VOCAB; r++)
+        CTS_CHECK(bn_scan_quantise(w + r * TOP_COLS, TOP_COLS, (int8_t *)q.buffer->host + r * TOP_COLS,
+                                   (struct bn_scan_row *)info.buffer->host + r),
+                  "row %zu", r);
+    struct bn_span slot = cts_slot(cts, TOP_OUTPUTS, NULL, NULL), in = cts_buffer(cts, TOP_OUTPUTS * TOP_COLS * 4, x),
+                   out = cts_buffer(cts, TOP_OUTPUTS * sizeof(struct bn_top), NULL),
+                   logits = cts_buffer(cts, TOP_OUTPUTS * TOP_VOCAB * 4, NULL);
+    struct bn_op op = {.kind = BN_OP_TOP,
+                       .rows = TOP_OUTPUTS,
+                       .cols = TOP_COLS,
+                       .in = in,
+                       .in2 = q,
+                       .in3 = info,
+                       .out = out,
+                       .out2 = logits};
+    op.w[0] = (struct bn_weight){.layout = BN_LAYOUT_F32, .rows = TOP_VOCAB, .cols = TOP_COLS, .scale = 1};
+    op.w[0].data = cts_buffer(cts, (size_t)TOP_VOCAB * TOP_COLS * 4, w);
+    cts_slot_header(&slot)->n_outputs = TOP_OUTPUTS;
+    cts_slot_header(&slot)->top = k;
+    cts_run(cts, &op, &slot);
+    float *expected = malloc(TOP_VOCAB * sizeof(*expected));
+    for (int o = 0; o < TOP_OUTPUTS; o++) {
+        const struct bn_top *top = (const struct bn_top *)out.buffer->host + o;
+        const float *all = (const float *)logits.buffer->host + (size_t)o * TOP_VOCAB;
+        cts->oracle->dot(BN_LAYOUT_F32, w, TOP_VOCAB, TOP_COLS, x + o * TOP_COLS, expected);
+        if (top->n)
+            check_top(cts, head_names[kind], top, expected, k);
+        else
+            CTS_CHECK(memcmp(all, expected, TOP_VOCAB * sizeof(float)) == 0, "%s: the logits differ", head_names[kind]);
+        CTS_CHECK(kind != HEAD_RANDOM || k > 40 || (top->n && top->n < TOP_VOCAB / 20),
+                  "a random head kept %u of %u rows", top->n, TOP_VOCAB);
+        CTS_CHECK(kind != HEAD_EQUAL || top->n == 0, "equal rows were told apart");
+    }
+    free(expected);
+    free(w);
+    free(x);
+    cts_free(&op.w[0].data);
+    cts_free(&q);
+    cts_free(&info);
+    cts_free(&slot);
+    cts_free(&in);
+    cts_free(&out);
+    cts_free(&logits);
+}
+
+static void top(struct cts *cts)
+{
+    static const uint32_t ks[] = {1, 40, 1000};
+    for (int kind = 0; kind < HEAD_KINDS; kind++)
+        for (size_t i = 0; i < sizeof(ks) / sizeof(ks[0]); i++)
+            top_of_head(cts, (enum head_kind)kind, ks[i]);
+}
+
 // A NaN or infinity ends in the slot's status, whichever row it is in.
 static void not_finite(struct cts *cts)
 {
@@ -429,7 +536,7 @@ static void not_finite(struct cts *cts)
 }
 
 const struct cts_case cts_op_cases[] = {
-    {"embed", embed},           {"quantise", quantise}, {"matmul", matmul}, {"qkv", qkv},
-    {"attention", attention},   {"gate_up", gate_up},   {"norm", norm},     {"head", head},
-    {"not_finite", not_finite}, {NULL, NULL},
+    {"embed", embed},     {"quantise", quantise}, {"matmul", matmul}, {"qkv", qkv}, {"attention", attention},
+    {"gate_up", gate_up}, {"norm", norm},         {"head", head},     {"top", top}, {"not_finite", not_finite},
+    {NULL, NULL},
 };

@@ -9,9 +9,9 @@ static const struct {
     {                                                                                                                  \
         "null", name, "the null device has no arithmetic"                                                              \
     }
-    NO_ARITHMETIC("embed"), NO_ARITHMETIC("quantise"),  NO_ARITHMETIC("matmul"),
-    NO_ARITHMETIC("qkv"),   NO_ARITHMETIC("attention"), NO_ARITHMETIC("gate_up"),
-    NO_ARITHMETIC("norm"),  NO_ARITHMETIC("head"),      NO_ARITHMETIC("not_finite"),
+    NO_ARITHMETIC("embed"),     NO_ARITHMETIC("quantise"),   NO_ARITHMETIC("matmul"), NO_ARITHMETIC("qkv"),
+    NO_ARITHMETIC("attention"), NO_ARITHMETIC("gate_up"),    NO_ARITHMETIC("norm"),   NO_ARITHMETIC("top"),
+    NO_ARITHMETIC("head"),      NO_ARITHMETIC("not_finite"),
 };
 
 bool cts_must(struct cts *cts, enum bn_result result, const char *file, int line)

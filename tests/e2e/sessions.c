@@ -10,6 +10,7 @@ struct text {
     size_t calls;
     size_t stop_after; // calls; 0: never
     struct bn_session *cancel_at_call_3;
+    bool ignore_eos;
 };
 
 static bool collect(void *user, const struct bn_generated *generated)
@@ -45,6 +46,7 @@ static struct bn_generate_result generate(struct bn_session *session, const int3
     options.user = text;
     options.stops = &stop;
     options.n_stops = stop != NULL;
+    options.ignore_eos = text->ignore_eos;
     struct bn_generate_result result;
     memset(text->data, 0, sizeof(text->data));
     text->bytes = text->calls = 0;
@@ -248,6 +250,45 @@ static void cancel(const struct rig *rig)
     }
 }
 
+// The same text from a scanned head as from all logits, whatever the sampling.
+static void scanned_head(void)
+{
+    struct rig full = rig_open(&(struct rig_options){.engine = {.n_ctx = 256, .head = BN_HEAD_FULL}});
+    struct rig scan = rig_open(&(struct rig_options){.engine = {.n_ctx = 256, .head = BN_HEAD_SCAN}});
+    static const struct bn_sampling ways[] = {
+        {.greedy = true, .repeat_penalty = 1},
+        {.greedy = true, .repeat_penalty = 1.3f, .repeat_last_n = 64},
+        {.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1, .seed = 3},
+        {.temperature = 2, .top_k = 200, .top_p = 1, .repeat_penalty = 1.5f, .repeat_last_n = 32, .seed = 4},
+        {.temperature = 1, .top_k = 0, .top_p = 0.9f, .repeat_penalty = 1, .seed = 5},
+    };
+    int32_t ids[64];
+    size_t n = tokenize(&full, "Once upon a time", ids, 64);
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+        for (int ignore_eos = 0; ignore_eos < 2; ignore_eos++) {
+            struct bn_sampling sampling = ways[i];
+            sampling.size = sizeof(sampling);
+            struct text a = {.ignore_eos = ignore_eos}, b = a;
+            struct bn_session *one, *two;
+            MUST(bn_session_create(full.engine, &sampling, &one, &error));
+            MUST(bn_session_create(scan.engine, &sampling, &two, &error));
+            generate(one, ids, n, 150, &a, NULL);
+            generate(two, ids, n, 150, &b, NULL);
+            CHECK(a.bytes > 0 && strcmp(a.data, b.data) == 0, "way %zu: \"%s\" and \"%s\"", i, a.data, b.data);
+            bn_session_destroy(one);
+            bn_session_destroy(two);
+        }
+    struct bn_engine_stats stats;
+    bn_engine_get_stats(scan.engine, &stats);
+    CHECK(stats.scanned > 1000 && stats.rescored < stats.scanned * full.n_vocab, "nothing was scanned");
+    printf("scanned head: %.1f of %u rows rescored per token\n", (double)stats.rescored / (double)stats.scanned,
+           full.n_vocab);
+    bn_engine_get_stats(full.engine, &stats);
+    CHECK(stats.scanned == 0, "a full head was scanned");
+    rig_close(&full);
+    rig_close(&scan);
+}
+
 // A fork whose first step fails keeps its past: the page it shares was not lost.
 static void fork_then_cancel(const struct rig *rig)
 {
@@ -317,6 +358,7 @@ int main(void)
 {
     faults();
     pool();
+    scanned_head();
     struct rig rig = rig_open(&(struct rig_options){.threads = 2, .engine = {.n_sessions = 2, .n_outputs = 4}});
     stops(&rig);
     limits(&rig);

@@ -1,0 +1,221 @@
+// The head without most of its bytes: a scan of an int8 copy gives every row's product with a bound of its error; rows that
+// cannot be among the `top` largest are left out, the others get their exact product. docs/numerics.md, "The head", proves
+// that none is missed.
+#include <math.h>
+
+#include "devices/common/host_buffer.h"
+#include "devices/cpu/command.h"
+
+enum { TILE = 64, RESCORE = 8, HEADER = 16 };
+
+// What the phases hand over about one output, at the start of its temporary memory; then the two int8 planes of the hidden
+// state, and the scanned products.
+struct output {
+    float unit;  // hidden state = (high + low / 254) * unit, nearly
+    float norm;  // at least its Euclidean norm
+    float error; // at least the Euclidean norm of what the planes miss
+};
+_Static_assert(sizeof(struct output) <= HEADER * sizeof(float), "the header's place");
+
+#define HOST(span) bn_span_host(&phase->op->span)
+
+static size_t output_floats(const struct bn_op *op)
+{
+    return HEADER + (op->cols + 1) / 2 + op->w[0].rows;
+}
+
+static struct output *output_of(const struct phase *phase, uint32_t o)
+{
+    return (struct output *)(void *)(phase->temporary + o * output_floats(phase->op));
+}
+
+static int8_t *planes_of(const struct phase *phase, uint32_t o)
+{
+    return (int8_t *)(phase->temporary + o * output_floats(phase->op) + HEADER);
+}
+
+static float *products_of(const struct phase *phase, uint32_t o)
+{
+    return phase->temporary + o * output_floats(phase->op) + HEADER + (phase->op->cols + 1) / 2;
+}
+
+static struct bn_top *top_of(const struct phase *phase, uint32_t o)
+{
+    return (struct bn_top *)HOST(out) + phase->slot->first_output + o;
+}
+
+size_t bn_cpu_top_temporary(const struct bn_op *op)
+{
+    return op->rows * output_floats(op);
+}
+
+size_t bn_cpu_top_scratch(const struct bn_op *op)
+{
+    size_t heap = BN_TOP_MOST * sizeof(float), sums = 2 * TILE * sizeof(int32_t);
+    return heap > sums ? heap : sums;
+}
+
+uint32_t bn_cpu_top_outputs(const struct phase *phase)
+{
+    return phase->slot->top ? phase->slot->n_outputs : 0;
+}
+
+uint32_t bn_cpu_top_scan_items(const struct phase *phase)
+{
+    return bn_cpu_top_outputs(phase) ? (phase->op->w[0].rows + TILE - 1) / TILE : 0;
+}
+
+uint32_t bn_cpu_top_rescore_items(const struct phase *phase)
+{
+    return bn_cpu_top_outputs(phase) * (BN_TOP_MOST / RESCORE);
+}
+
+uint32_t bn_cpu_top_all_items(const struct phase *phase)
+{
+    for (uint32_t o = 0; o < bn_cpu_top_outputs(phase); o++)
+        if (top_of(phase, o)->n == 0)
+            return (phase->op->w[0].rows + TILE - 1) / TILE;
+    return 0;
+}
+
+// Two planes of seven bits and a sign: 1/508 of a step of the first is the most that is missed of an element.
+void bn_cpu_top_quantise(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    uint32_t cols = phase->op->cols;
+    for (uint32_t o = begin; o < end; o++) {
+        const float *x = (const float *)HOST(in) + (size_t)o * cols;
+        int8_t *high = planes_of(phase, o), *low = high + cols;
+        float most = 0;
+        double squares = 0;
+        for (uint32_t i = 0; i < cols; i++) {
+            most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+            squares += (double)x[i] * x[i];
+        }
+        struct output *output = output_of(phase, o);
+        output->unit = most > 0 ? most / 127.0f : 1.0f;
+        output->norm = (float)(sqrt(squares) * (1 + 0x1p-20));
+        output->error = (float)(sqrt((double)cols) * output->unit / 508 * (1 + 0x1p-10));
+        for (uint32_t i = 0; i < cols; i++) {
+            float steps = x[i] / output->unit, whole = rintf(steps), rest = rintf((steps - whole) * 254.0f);
+            high[i] = (int8_t)(whole > 127 ? 127 : whole < -127 ? -127 : whole);
+            low[i] = (int8_t)(rest > 127 ? 127 : rest < -127 ? -127 : rest);
+        }
+    }
+}
+
+void bn_cpu_top_scan(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const int8_t *copy = HOST(in2);
+    const struct bn_scan_row *info = HOST(in3);
+    int32_t *high = (int32_t *)worker->scratch, *low = high + TILE;
+    for (uint32_t tile = begin; tile < end; tile++) {
+        uint32_t first = tile * TILE, n = op->w[0].rows - first < TILE ? op->w[0].rows - first : TILE;
+        for (uint32_t o = 0; o < phase->slot->n_outputs; o++) {
+            float unit = output_of(phase, o)->unit, *products = products_of(phase, o) + first;
+            phase->kernels->scan(copy + (size_t)first * op->cols, n, op->cols, planes_of(phase, o), high, low);
+            for (uint32_t r = 0; r < n; r++)
+                products[r] = ((float)high[r] + (float)low[r] * (1.0f / 254)) * (info[first + r].scale * unit);
+        }
+    }
+}
+
+// How far the exact product of a row can be from the scanned one: what the copy misses times the hidden state, what the planes
+// miss times the copy, and the rounding of both float sums.
+static float bound(const struct bn_scan_row *row, const struct output *output, float rounding)
+{
+    float missed = row->error * output->norm + row->norm * output->error;
+    return missed * (1 + 0x1p-10f) + (row->norm + row->error) * output->norm * rounding;
+}
+
+static void sift_down(float *heap, uint32_t n, uint32_t at)
+{
+    float moved = heap[at];
+    for (uint32_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && heap[child + 1] < heap[child])
+            child++;
+        if (heap[child] >= moved)
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = moved;
+}
+
+// The top-th largest of the rows' least possible products.
+static float threshold(const struct phase *phase, uint32_t o, float rounding, float *heap)
+{
+    const struct bn_scan_row *info = HOST(in3);
+    const struct output *output = output_of(phase, o);
+    const float *products = products_of(phase, o);
+    uint32_t rows = phase->op->w[0].rows, top = phase->slot->top, n = 0;
+    top = top < rows ? top : rows;
+    top = top < BN_TOP_MOST ? top : BN_TOP_MOST;
+    for (uint32_t r = 0; r < rows; r++) {
+        float least = products[r] - bound(&info[r], output, rounding);
+        if (n < top) {
+            heap[n++] = least;
+            if (n == top)
+                for (uint32_t i = n / 2; i-- > 0;)
+                    sift_down(heap, n, i);
+        } else if (least > heap[0]) {
+            heap[0] = least;
+            sift_down(heap, n, 0);
+        }
+    }
+    return heap[0];
+}
+
+void bn_cpu_top_select(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const struct bn_scan_row *info = HOST(in3);
+    float rounding = ((float)op->cols / 16 + 64) * 0x1p-24f;
+    for (uint32_t o = begin; o < end; o++) {
+        const struct output *output = output_of(phase, o);
+        const float *products = products_of(phase, o);
+        struct bn_top *top = top_of(phase, o);
+        float least = threshold(phase, o, rounding, (float *)worker->scratch);
+        uint32_t n = 0;
+        for (uint32_t r = 0; r < op->w[0].rows; r++) {
+            if (products[r] + bound(&info[r], output, rounding) < least)
+                continue;
+            if (n < BN_TOP_MOST)
+                top->candidates[n].id = (int32_t)r;
+            n++;
+        }
+        top->n = phase->slot->top > BN_TOP_MOST || n > BN_TOP_MOST ? 0 : n;
+        top->rescored = top->n ? n : op->w[0].rows;
+    }
+}
+
+void bn_cpu_top_rescore(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const uint8_t *data = bn_span_host(&op->w[0].data);
+    uint64_t stride = op->w[0].data.size / op->w[0].rows;
+    for (uint32_t item = begin; item < end; item++) {
+        uint32_t o = item / (BN_TOP_MOST / RESCORE), first = item % (BN_TOP_MOST / RESCORE) * RESCORE;
+        struct bn_top *top = top_of(phase, o);
+        const float *x = (const float *)HOST(in) + (size_t)o * op->cols;
+        for (uint32_t i = first; i < top->n && i < first + RESCORE; i++)
+            phase->kernels->dot(op->w[0].layout, data + (uint64_t)(uint32_t)top->candidates[i].id * stride, 1, op->cols,
+                                x, &top->candidates[i].logit);
+    }
+}
+
+// Too many candidates: all logits of those outputs.
+void bn_cpu_top_all(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const struct bn_weight *w = &op->w[0];
+    const uint8_t *data = bn_span_host(&w->data);
+    uint64_t stride = w->data.size / w->rows;
+    for (uint32_t tile = begin; tile < end; tile++) {
+        uint32_t first = tile * TILE, n = w->rows - first < TILE ? w->rows - first : TILE;
+        for (uint32_t o = 0; o < phase->slot->n_outputs; o++)
+            if (top_of(phase, o)->n == 0)
+                phase->kernels->dot(w->layout, data + first * stride, n, op->cols,
+                                    (const float *)HOST(in) + (size_t)o * op->cols,
+                                    (float *)HOST(out2) + (size_t)(phase->slot->first_output + o) * w->rows + first);
+    }
+}
