@@ -225,7 +225,8 @@ static void settle(struct step *step, const struct bn_slot_copy *copies, enum bn
         bn_session_settle_copy(session, &copies[i], done > 0);
         if (done < item->n_tokens)
             item->result = result;
-        if (bn_session_is_cancelled(session)) {
+        // The device stops only for a step whose sessions were all cancelled; one may be resumed already.
+        if (result == BN_ERR_CANCELLED || bn_session_is_cancelled(session)) {
             item->result = BN_ERR_CANCELLED;
             done = 0;
         }
