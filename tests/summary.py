@@ -10,6 +10,8 @@ import sys
 
 CHECK = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)$", re.M)
 
+UNITTEST_SKIP = re.compile(r"\.\.\. skipped ['\"]")
+
 
 def results(path):
     """Yields (word, name, number of passed cases, number of failed cases, output)."""
@@ -43,12 +45,13 @@ def main():
         failed += bad
         if word == "skip":
             skipped += 1
-            reasons.append((name, output.strip().splitlines()))
+            lines = output.strip().splitlines() or ["no reason given"]
+            reasons.append((name, next((line for line in lines if UNITTEST_SKIP.search(line)), lines[-1])))
         elif word == "fail":
             print(f"--- failed: {name}")
             print(output.strip()[-20000:])
-    for name, lines in reasons:
-        print(f"skipped: {name}: {lines[-1] if lines else 'no reason given'}")
+    for name, reason in reasons:
+        print(f"skipped: {name}: {reason}")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed or not passed else 0
 
