@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,31 +31,58 @@ const char *bn_result_name(enum bn_result result)
     return i < sizeof(names) / sizeof(names[0]) ? names[i] : "?";
 }
 
-// Strings from files reach terminals through errors: control characters become '?', and a UTF-8 sequence that the
-// buffer cut short is dropped.
-static void make_printable(char *text)
+// What must not reach a terminal or a log: control characters (C0, C1), and what breaks lines or reverses text.
+static bool is_steering(uint32_t code)
 {
-    size_t n = strlen(text);
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c == 0x7f)
-            text[i] = '?';
+    static const uint32_t ranges[][2] = {{0, 0x1f}, {0x7f, 0x9f}, {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069}};
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        if (code >= ranges[i][0] && code <= ranges[i][1])
+            return true;
     }
-    size_t start = n;
-    while (start > 0 && n - start < 3 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
-        start--;
-    if (start > 0) {
-        unsigned char lead = (unsigned char)text[start - 1];
-        size_t need = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
-        if (need > n - start + 1)
-            text[start - 1] = '\0';
+    return false;
+}
+
+// Bytes of the character at `text`, which is terminated; 0 if there is none (Unicode 15, table 3-7). *cut: it would go
+// on where the text ends.
+static size_t character(const unsigned char *text, uint32_t *code, bool *cut)
+{
+    unsigned char lead = text[0];
+    size_t n = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+    *code = n == 1 ? lead : lead & (0xffu >> (n + 1));
+    *cut = false;
+    for (size_t i = 1; i < n; i++) {
+        *cut = text[i] == '\0';
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        *code = *code << 6 | (text[i] & 0x3f);
+    }
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    return *code < least[n] || *code > 0x10ffff || (*code >= 0xd800 && *code < 0xe000) ? 0 : n;
+}
+
+void bn_make_printable(char *text)
+{
+    unsigned char *at = (unsigned char *)text;
+    while (*at) {
+        uint32_t code;
+        bool cut;
+        size_t n = character(at, &code, &cut);
+        if (n == 0 && cut) {
+            *at = '\0';
+            return;
+        }
+        if (n == 0 || is_steering(code)) {
+            n = n ? n : 1;
+            memset(at, '?', n);
+        }
+        at += n;
     }
 }
 
 static void copy_text(char *to, size_t capacity, const char *from)
 {
     snprintf(to, capacity, "%s", from);
-    make_printable(to);
+    bn_make_printable(to);
 }
 
 // The end of a path says more than its beginning.
@@ -66,7 +94,7 @@ static void copy_tail(char *to, size_t capacity, const char *from)
         return;
     }
     snprintf(to, capacity, "...%s", from + n - (capacity - 4));
-    make_printable(to);
+    bn_make_printable(to);
 }
 
 static enum bn_result report(struct bn_error *err, enum bn_result code, const char *file, const char *subject,
@@ -83,7 +111,7 @@ static enum bn_result report(struct bn_error *err, enum bn_result code, const ch
     if (subject)
         copy_text(err->subject, sizeof(err->subject), subject);
     vsnprintf(err->message, sizeof(err->message), format, args);
-    make_printable(err->message);
+    bn_make_printable(err->message);
     return code;
 }
 

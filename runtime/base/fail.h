@@ -18,4 +18,8 @@ enum bn_result bn_fail_errno(struct bn_error *err, int error_number, const char 
 // BN_ERR_NO_MEMORY with the number of bytes and what they were for.
 enum bn_result bn_fail_memory(struct bn_error *err, uint64_t bytes, const char *purpose);
 
+// Makes text from a file safe to print: bytes that are not UTF-8, control characters and marks that change the direction
+// of text become '?', in place. A character that the text's end cuts short is dropped.
+void bn_make_printable(char *text);
+
 #endif

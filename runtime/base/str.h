@@ -24,4 +24,14 @@ static inline bool bn_str_starts(struct bn_str str, const char *prefix)
     return str.bytes >= n && (n == 0 || memcmp(str.data, prefix, n) == 0);
 }
 
+// A terminated copy for a message, cut to fit, with '?' for zeros; returns `text`.
+static inline const char *bn_str_text(struct bn_str str, char *text, size_t capacity)
+{
+    size_t n = str.bytes < capacity - 1 ? str.bytes : capacity - 1;
+    for (size_t i = 0; i < n; i++)
+        text[i] = str.data[i] ? str.data[i] : '?';
+    text[n] = '\0';
+    return text;
+}
+
 #endif

@@ -80,7 +80,7 @@ static enum bn_result find_family(struct bn_load *load)
     char text[64];
     const struct bn_gguf_key *key = bn_gguf_find(load->gguf, "general.architecture");
     return bn_gguf_fail(load->gguf, BN_ERR_UNSUPPORTED, &key->name, key->offset, load->err,
-                        "the architecture \"%s\" is not one of those known: %s", bn_gguf_text(name, text, sizeof(text)),
+                        "the architecture \"%s\" is not one of those known: %s", bn_str_text(name, text, sizeof(text)),
                         known_families + 2);
 }
 

@@ -51,15 +51,6 @@ const char *bn_gguf_tensor_type_name(uint32_t type)
     return type < sizeof(tensor_types) / sizeof(tensor_types[0]) ? tensor_types[type] : NULL;
 }
 
-const char *bn_gguf_text(struct bn_str str, char *text, size_t capacity)
-{
-    size_t n = str.bytes < capacity - 1 ? str.bytes : capacity - 1;
-    if (n)
-        memcpy(text, str.data, n);
-    text[n] = '\0';
-    return text;
-}
-
 enum bn_result bn_gguf_fail(const struct bn_gguf *gguf, enum bn_result code, const struct bn_str *subject,
                             uint64_t offset, struct bn_error *err, const char *format, ...)
 {
@@ -68,7 +59,7 @@ enum bn_result bn_gguf_fail(const struct bn_gguf *gguf, enum bn_result code, con
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    return bn_fail_at(err, code, gguf->file, subject ? bn_gguf_text(*subject, name, sizeof(name)) : NULL, offset, "%s",
+    return bn_fail_at(err, code, gguf->file, subject ? bn_str_text(*subject, name, sizeof(name)) : NULL, offset, "%s",
                       message);
 }
 

@@ -101,9 +101,6 @@ struct bn_str bn_gguf_next_str(const uint8_t **at);
 const char *bn_gguf_type_name(uint32_t type);
 const char *bn_gguf_tensor_type_name(uint32_t type);
 
-// Copies a view for a message, cut to fit; returns `text`.
-const char *bn_gguf_text(struct bn_str str, char *text, size_t capacity);
-
 // A failure at a place of the file; subject may be NULL.
 enum bn_result bn_gguf_fail(const struct bn_gguf *gguf, enum bn_result code, const struct bn_str *subject,
                             uint64_t offset, struct bn_error *err, const char *format, ...) BN_PRINTF(6, 7);

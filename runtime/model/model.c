@@ -18,10 +18,7 @@ static enum bn_result copy_text(struct bn_load *load, const char *key, const cha
     char *text = bn_strdup(load->model->host, str.data, str.bytes);
     if (!text)
         return bn_fail_memory(load->err, str.bytes, "a string of the model");
-    for (size_t i = 0; i < str.bytes; i++) {
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            text[i] = '?';
-    }
+    bn_make_printable(text);
     *out = text;
     return BN_OK;
 }

@@ -46,10 +46,10 @@ enum bn_result bn_pre_find(const struct bn_host *host, const struct bn_vocab *vo
     }
     if (*out)
         return BN_OK;
+    char name[64];
     if (!unsure)
         return bn_fail_at(err, BN_ERR_UNSUPPORTED, vocab->file, "tokenizer.ggml.pre", UINT64_MAX,
-                          "the pre-tokeniser \"%.*s\" is not known",
-                          (int)(vocab->pre.bytes < 64 ? vocab->pre.bytes : 64), vocab->pre.data);
+                          "the pre-tokeniser \"%s\" is not known", bn_str_text(vocab->pre, name, sizeof(name)));
     bn_log(host, BN_LOG_WARNING, "%s: no pre-tokeniser is named (tokenizer.ggml.pre); taking %s", vocab->file,
            fallback->names[0]);
     *out = fallback;

@@ -42,6 +42,32 @@ START_TEST(errors_are_printable)
 }
 END_TEST
 
+START_TEST(text_from_files_steers_no_terminal)
+{
+    static const char *const cases[][2] = {
+        {"caf\u00e9 \u2603 \U0001f600", "caf\u00e9 \u2603 \U0001f600"},
+        {"\x1b[2J\a\t\x7f", "?[2J???"},
+        {"\xc2\x9b"
+         "31m\xc2\xa0",
+         "??31m\xc2\xa0"}, // C1: what some terminals take for ESC [
+        {"a\xe2\x80\xae"
+         "gpj.exe",
+         "a???gpj.exe"}, // right-to-left override
+        {"\xff\x9b\xc0\x80x\xed\xa0\x80\xf4\x90\x80\x80", "????x???????"},
+        {"cut \xe2\x98", "cut "},
+        {"not cut \xe2\x98x", "not cut ??x"},
+        {"\xe2", ""},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[64];
+        strcpy(text, cases[i][0]);
+        bn_make_printable(text);
+        ck_assert_str_eq(text, cases[i][1]);
+    }
+}
+END_TEST
+
 START_TEST(result_names)
 {
     for (int i = BN_OK; i <= BN_ERR_INTERNAL; i++)
@@ -215,6 +241,7 @@ int main(void)
     TCase *tests = tcase_create("base");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, errors_are_printable);
+    tcase_add_test(tests, text_from_files_steers_no_terminal);
     tcase_add_test(tests, result_names);
     tcase_add_test(tests, allocation_is_hooked_zeroed_and_checked);
     tcase_add_test(tests, machine);
