@@ -15,6 +15,9 @@ static const struct bn_text_model *const models[] = {&bn_bpe_model};
 static const char *const turn_ends[] = {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|eom_id|>"};
 static const char *const text_ends[] = {"<|end_of_text|>", "<|endoftext|>", "</s>"};
 
+// Far above any real token. Looking for special tokens takes time in proportion to the longest.
+#define MAX_TOKEN_BYTES 4096
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static bool is_special(enum bn_token_type type)
@@ -57,6 +60,9 @@ static enum bn_result decode_tokens(struct bn_tokenizer *tokenizer, const struct
         snprintf(subject, sizeof(subject), "tokenizer.ggml.tokens[%zu]", i);
         if (bn_utf8_valid(text->data, text->bytes) != text->bytes)
             return bn_fail_at(err, BN_ERR_MODEL, vocab->file, subject, UINT64_MAX, "not UTF-8");
+        if (text->bytes > MAX_TOKEN_BYTES)
+            return bn_fail_at(err, BN_ERR_UNSUPPORTED, vocab->file, subject, UINT64_MAX,
+                              "a token of %zu bytes; at most %d are read", text->bytes, MAX_TOKEN_BYTES);
         size_t bytes = text->bytes;
         if (type == BN_TYPE_NORMAL || type == BN_TYPE_BYTE) {
             enum bn_result result = tokenizer->model->decode(text, type, tokenizer->bytes + at, &bytes,
@@ -82,6 +88,32 @@ static int compare_specials(const void *a, const void *b)
     return order ? order : (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
+// Heap sort: C's qsort may allocate behind the host's back.
+static void sift(struct bn_special *list, size_t at, size_t n)
+{
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && compare_specials(&list[child], &list[child + 1]) < 0)
+            child++;
+        if (compare_specials(&list[at], &list[child]) >= 0)
+            return;
+        struct bn_special swap = list[at];
+        list[at] = list[child];
+        list[child] = swap;
+    }
+}
+
+static void sort(struct bn_special *list, size_t n)
+{
+    for (size_t i = n / 2; i-- > 0;)
+        sift(list, i, n);
+    for (size_t i = n; i-- > 1;) {
+        struct bn_special swap = list[0];
+        list[0] = list[i];
+        list[i] = swap;
+        sift(list, 0, i);
+    }
+}
+
 static enum bn_result sort_specials(struct bn_tokenizer *tokenizer, const struct bn_vocab *vocab, struct bn_error *err)
 {
     tokenizer->specials = bn_alloc_array(tokenizer->host, tokenizer->n_specials, sizeof(*tokenizer->specials));
@@ -99,7 +131,7 @@ static enum bn_result sort_specials(struct bn_tokenizer *tokenizer, const struct
             type == BN_TYPE_USER ? BN_START_USER : BN_START_OTHER;
         special++;
     }
-    qsort(tokenizer->specials, tokenizer->n_specials, sizeof(*tokenizer->specials), compare_specials);
+    sort(tokenizer->specials, tokenizer->n_specials);
     for (size_t i = 1; i < tokenizer->n_specials; i++) {
         special = &tokenizer->specials[i];
         if (compare_specials(special - 1, special) != 0)
@@ -174,10 +206,11 @@ static enum bn_result fill(struct bn_tokenizer *tokenizer, const struct bn_vocab
         if (bn_str_is(vocab->model, models[i]->name))
             tokenizer->model = models[i];
     }
+    char kind[64];
     if (!tokenizer->model)
         return bn_fail_at(err, BN_ERR_UNSUPPORTED, vocab->file, "tokenizer.ggml.model", UINT64_MAX,
-                          "this build has no tokenizer of the kind \"%.*s\"",
-                          (int)(vocab->model.bytes < 64 ? vocab->model.bytes : 64), vocab->model.data);
+                          "this build has no tokenizer of the kind \"%s\"",
+                          bn_str_text(vocab->model, kind, sizeof(kind)));
     if (vocab->n_tokens == 0 || vocab->n_tokens >= INT32_MAX)
         return bn_fail_at(err, BN_ERR_MODEL, vocab->file, "tokenizer.ggml.tokens", UINT64_MAX,
                           "a vocabulary of %zu tokens", vocab->n_tokens);

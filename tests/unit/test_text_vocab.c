@@ -79,6 +79,17 @@ START_TEST(refused_tokens)
         small_add(&small, bad_bytes[i], 6);
         fails(BN_ERR_MODEL, "tokenizer.ggml.tokens[256]", "byte token");
     }
+    static char longest[4097 + 1];
+    for (int32_t type = 1; type <= 4; type += 2) {
+        memset(longest, 'x', 4097);
+        small_init(&small);
+        small_add(&small, longest, type);
+        fails(BN_ERR_UNSUPPORTED, "tokenizer.ggml.tokens[256]", "4097 bytes");
+        longest[4096] = '\0';
+        small_init(&small);
+        small_add(&small, longest, type);
+        bn_tokenizer_destroy(small_create(&small));
+    }
 }
 END_TEST
 
