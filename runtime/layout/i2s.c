@@ -1,10 +1,28 @@
 // I2_S: two bits per weight, -1 -> 0, 0 -> 1, +1 -> 2, in three byte orders (docs/layouts.md).
 #include "runtime/layout/formats.h"
 
+#include <string.h>
+
 // Both bits of any of the four codes of a byte.
 static inline unsigned code_3(unsigned byte)
 {
     return byte & byte >> 1 & 0x55;
+}
+
+uint64_t bn_i2s_find_code_3(const uint8_t *data, uint64_t bytes)
+{
+    uint64_t at = 0, words[8];
+    for (; bytes - at >= sizeof(words); at += sizeof(words)) { // as fast as memory
+        uint64_t bad = 0;
+        memcpy(words, data + at, sizeof(words));
+        for (int i = 0; i < 8; i++)
+            bad |= words[i] & words[i] >> 1;
+        if (bad & 0x5555555555555555u)
+            break;
+    }
+    while (at < bytes && !code_3(data[at]))
+        at++;
+    return at;
 }
 
 // A and B: blocks of 4 * quarter columns in `quarter` bytes; byte j holds columns j, quarter + j, ... from the top bits

@@ -32,6 +32,9 @@ struct bn_host;
 enum bn_result bn_repack(const struct bn_host *host, enum bn_layout from, const uint8_t *source, enum bn_layout to,
                          uint8_t *target, uint64_t rows, uint64_t cols, struct bn_error *err);
 
+// I2_S in any byte order: the first of `bytes` bytes that holds the unused code 3, or `bytes` if none does.
+uint64_t bn_i2s_find_code_3(const uint8_t *data, uint64_t bytes);
+
 // Half precision, exact and round-to-nearest-even; NaN stays NaN.
 float bn_f16_to_f32(uint16_t h);
 uint16_t bn_f32_to_f16(float f);

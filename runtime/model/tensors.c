@@ -164,6 +164,23 @@ static enum bn_result check_i2s(struct binder *binder, const struct bn_gguf_tens
     if (!found->last && found->room - bytes >= binder->load->gguf->alignment)
         return fail_tensor(binder, BN_ERR_UNSUPPORTED, found, message);
     memcpy(&tensor->scale, tensor->data + tensor->bytes, sizeof(tensor->scale));
+    uint64_t bad = bn_i2s_find_code_3(tensor->data, tensor->bytes);
+    if (bad < tensor->bytes)
+        return bn_gguf_fail(binder->load->gguf, BN_ERR_MODEL, &found->name, tensor->offset + bad, binder->load->err,
+                            "a weight has the unused code 3");
+    return BN_OK;
+}
+
+static enum bn_result check_finite(struct binder *binder, const struct bn_gguf_tensor *found,
+                                   const struct bn_tensor *tensor)
+{
+    for (uint64_t at = 0; at < tensor->bytes; at += sizeof(float)) {
+        float weight;
+        memcpy(&weight, tensor->data + at, sizeof(weight));
+        if (!isfinite(weight))
+            return bn_gguf_fail(binder->load->gguf, BN_ERR_MODEL, &found->name, tensor->offset + at, binder->load->err,
+                                "a weight is not finite");
+    }
     return BN_OK;
 }
 
@@ -222,6 +239,8 @@ static enum bn_result bind(struct binder *binder, const char *prefix, enum kind 
         result = check_i2s(binder, found, tensor);
     else
         tensor->bytes = bn_layout_bytes(tensor->layout, tensor->rows, tensor->cols); // fits: the reader has checked
+    if (result == BN_OK && kind == NORM)
+        result = check_finite(binder, found, tensor);
     if (result == BN_OK && !isfinite(tensor->scale))
         result = bn_gguf_fail(load->gguf, BN_ERR_MODEL, &found->name, tensor->offset + tensor->bytes, load->err,
                               "the scale is not finite");

@@ -1,4 +1,6 @@
 #include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/fail.h"
@@ -99,6 +101,28 @@ static enum bn_result read_texts(struct bn_load *load, struct bn_vocab *vocab)
     return result;
 }
 
+// The tokenizer knows its keys and entries by name only: "tokenizer.ggml.tokens[7]" becomes a place in the file.
+static void find_place(const struct bn_load *load, const struct bn_vocab *vocab)
+{
+    struct bn_error *err = load->err;
+    if (!err || err->offset != UINT64_MAX)
+        return;
+    char name[sizeof(err->subject)];
+    size_t n = strcspn(err->subject, "[");
+    memcpy(name, err->subject, n);
+    name[n] = '\0';
+    const struct bn_gguf_key *key = bn_gguf_find(load->gguf, name);
+    if (!key)
+        return;
+    err->offset = key->offset;
+    bool tokens = strcmp(name, "tokenizer.ggml.tokens") == 0;
+    unsigned long entry = err->subject[n] ? strtoul(err->subject + n + 1, NULL, 10) : ULONG_MAX;
+    if (entry < (tokens ? vocab->n_tokens : vocab->n_merges)) {
+        const struct bn_str *text = tokens ? &vocab->tokens[entry] : &vocab->merges[entry];
+        err->offset = (uint64_t)((const uint8_t *)text->data - load->gguf->data);
+    }
+}
+
 enum bn_result bn_load_vocabulary(struct bn_load *load)
 {
     struct bn_vocab vocab = {.file = load->gguf->file};
@@ -121,6 +145,8 @@ enum bn_result bn_load_vocabulary(struct bn_load *load)
     vocab.types = types;
     if (result == BN_OK)
         result = bn_tokenizer_create(load->model->host, &vocab, &load->model->tokenizer, load->err);
+    if (result == BN_ERR_MODEL || result == BN_ERR_UNSUPPORTED)
+        find_place(load, &vocab);
     if (result == BN_OK)
         load->model->info.n_vocab = (uint32_t)vocab.n_tokens;
     bn_free(load->model->host, tokens);

@@ -146,6 +146,23 @@ START_TEST(an_unused_code_is_found_anywhere)
 }
 END_TEST
 
+// The byte, at every place of buffers of every length up to several strides, and not what is beyond.
+START_TEST(the_first_unused_code_is_found)
+{
+    uint8_t data[300];
+    for (size_t n = 0; n < 260; n++) {
+        memset(data, 0xaa, n);
+        memset(data + n, 0xff, sizeof(data) - n);
+        ck_assert_uint_eq(bn_i2s_find_code_3(data, n), n);
+        for (size_t at = 0; at < n; at++) {
+            data[at] = (uint8_t)(0x2a | 3u << at % 4 * 2);
+            ck_assert_uint_eq(bn_i2s_find_code_3(data, n), at);
+            data[at] = 0x99;
+        }
+    }
+}
+END_TEST
+
 START_TEST(shapes_a_layout_cannot_hold)
 {
     struct bn_host host;
@@ -268,6 +285,7 @@ int main(void)
     tcase_add_test(tcase, pack_and_unpack_follow_the_definition);
     tcase_add_test(tcase, repack_round_trips);
     tcase_add_test(tcase, an_unused_code_is_found_anywhere);
+    tcase_add_test(tcase, the_first_unused_code_is_found);
     tcase_add_test(tcase, shapes_a_layout_cannot_hold);
     tcase_add_test(tcase, every_half_widens_exactly_and_comes_back);
     tcase_add_test(tcase, narrowing_rounds_to_nearest_even);
