@@ -175,6 +175,14 @@ static uint8_t *page_of(const struct phase *phase, const struct bn_slot_row *row
     return (uint8_t *)HOST(kv) + page * bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim);
 }
 
+static bool all_finite_f16(const uint16_t *x, uint32_t n)
+{
+    uint32_t bad = 0;
+    for (uint32_t i = 0; i < n; i++)
+        bad |= (x[i] & 0x7c00) == 0x7c00;
+    return !bad;
+}
+
 static void run_rope_append(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
 {
     const struct bn_op *op = phase->op;
@@ -189,10 +197,13 @@ static void run_rope_append(const struct phase *phase, const struct worker *work
         kernels->rope(k, op->kv_heads, op->head_dim, table, op->rope_order);
         uint8_t *page = page_of(phase, row);
         for (uint32_t h = 0; h < op->kv_heads; h++) {
-            uint64_t to_k = bn_kv_row_offset(op->layer, 0, h, row->position, op->kv_heads, op->head_dim);
-            uint64_t to_v = bn_kv_row_offset(op->layer, 1, h, row->position, op->kv_heads, op->head_dim);
-            kernels->narrow_f16(k + (size_t)h * op->head_dim, op->head_dim, (uint16_t *)(page + to_k));
-            kernels->narrow_f16(v + (size_t)h * op->head_dim, op->head_dim, (uint16_t *)(page + to_v));
+            uint64_t k_at = bn_kv_row_offset(op->layer, 0, h, row->position, op->kv_heads, op->head_dim);
+            uint64_t v_at = bn_kv_row_offset(op->layer, 1, h, row->position, op->kv_heads, op->head_dim);
+            uint16_t *to_k = (uint16_t *)(page + k_at), *to_v = (uint16_t *)(page + v_at);
+            kernels->narrow_f16(k + (size_t)h * op->head_dim, op->head_dim, to_k);
+            kernels->narrow_f16(v + (size_t)h * op->head_dim, op->head_dim, to_v);
+            if (!all_finite_f16(to_k, op->head_dim) || !all_finite_f16(to_v, op->head_dim))
+                bn_cpu_not_finite(phase);
         }
     }
 }
@@ -244,6 +255,17 @@ static void run_gate_up(const struct phase *phase, const struct worker *worker, 
     }
 }
 
+static bool all_finite(const float *x, uint32_t n)
+{
+    uint32_t bad = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof(bits));
+        bad |= (bits & 0x7f800000) == 0x7f800000;
+    }
+    return !bad;
+}
+
 static void run_head(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
 {
     const struct bn_op *op = phase->op;
@@ -254,9 +276,12 @@ static void run_head(const struct phase *phase, const struct worker *worker, uin
     float *out = (float *)HOST(out) + (size_t)phase->slot->first_output * w->rows;
     for (uint32_t tile = begin; tile < end; tile++) {
         uint32_t first = tile * HEAD_TILE, n = w->rows - first < HEAD_TILE ? w->rows - first : HEAD_TILE;
-        for (uint32_t o = 0; o < phase->slot->n_outputs; o++)
-            phase->kernels->dot(w->layout, data + first * stride, n, op->cols, in + (size_t)o * op->cols,
-                                out + (size_t)o * w->rows + first);
+        for (uint32_t o = 0; o < phase->slot->n_outputs; o++) {
+            float *logits = out + (size_t)o * w->rows + first;
+            phase->kernels->dot(w->layout, data + first * stride, n, op->cols, in + (size_t)o * op->cols, logits);
+            if (!all_finite(logits, n))
+                bn_cpu_not_finite(phase);
+        }
     }
 }
 

@@ -46,7 +46,8 @@ struct bn_weight {
 };
 
 // All activations are row-major. R is the number of rows of the replay, slot.n_rows, at most op.rows; O is
-// slot.n_outputs. "q8" is a pair: int8 [R][cols] and one bn_row_scale per row.
+// slot.n_outputs. "q8" is a pair: int8 [R][cols] and one bn_row_scale per row. NaN or infinity in what is quantised,
+// normed or stored in the KV pool, or in a logit, sets the slot's status to BN_SLOT_NOT_FINITE.
 enum bn_op_kind {
     // out f32 [R][cols] = row slot.row[r].token of w[0].
     BN_OP_EMBED,
@@ -55,7 +56,7 @@ enum bn_op_kind {
     // out f32 [R][w[0].rows] = w[0] * in, plus in3 (f32, same shape, may be the same memory as out) if present.
     BN_OP_MATMUL,
     // q, k, v = w[0..2] * in; RoPE on q and k at slot.row[r].position; out f32 [R][heads * head_dim] = q; k and v are
-    // rounded to f16 and stored in the KV pool.
+    // rounded to f16 and stored in the KV pool; none may leave its range.
     BN_OP_QKV,
     // out f32 [R][heads * head_dim]: softmax(q k^T / sqrt(head_dim)) v over positions 0..slot.row[r].position.
     BN_OP_ATTENTION,

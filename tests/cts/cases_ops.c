@@ -250,6 +250,13 @@ static void qkv_in_order(struct cts *cts, enum bn_rope_order rope_order)
     }
     compare(cts, "q", &out, expected[0], MAX_ROWS * HEADS * DIM);
     CTS_CHECK(wrong == 0, "%zu rows of the KV pool differ", wrong);
+    CTS_CHECK(cts_slot_header(&slot)->status == BN_SLOT_OK, "status %u", cts_slot_header(&slot)->status);
+    for (int i = 1; i < 3; i++) { // k, then v, beyond f16
+        op.w[i].scale = 1e30f;
+        cts_run(cts, &op, &slot);
+        CTS_CHECK(cts_slot_header(&slot)->status == BN_SLOT_NOT_FINITE, "infinity in the KV pool goes unnoticed");
+        op.w[i].scale = t[i].weight.scale;
+    }
     for (int i = 0; i < 3; i++) {
         free(expected[i]);
         free_ternary(&t[i]);
@@ -396,6 +403,11 @@ static void head(struct cts *cts)
     cts->oracle->dot(BN_LAYOUT_F16, half, VOCAB, COLS, x + COLS, expected + VOCAB);
     second.offset += VOCAB * sizeof(float);
     compare(cts, "head", &second, expected, 2 * VOCAB);
+    CTS_CHECK(cts_slot_header(&slot)->status == BN_SLOT_OK, "status %u", cts_slot_header(&slot)->status);
+    half[(VOCAB - 1) * COLS] = 0xfc00;
+    memcpy(w.data.buffer->host, half, sizeof(*half) * VOCAB * COLS);
+    cts_run(cts, &op, &slot);
+    CTS_CHECK(cts_slot_header(&slot)->status == BN_SLOT_NOT_FINITE, "infinity in the last logit goes unnoticed");
     free(x);
     free(table);
     free(half);
