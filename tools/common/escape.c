@@ -1,5 +1,6 @@
 #include "common/escape.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,6 +58,26 @@ static size_t character(const unsigned char *p, size_t bytes)
     return 0;
 }
 
+// A character that steers terminals: C0, DEL, C1.
+static bool is_control(const char *text, size_t n)
+{
+    unsigned char c = (unsigned char)text[0];
+    return (n == 1 && (c < ' ' || c == 127)) || (n == 2 && c == 0xc2 && (unsigned char)text[1] < 0xa0);
+}
+
+void tool_make_printable(char *text)
+{
+    size_t bytes = strlen(text);
+    for (size_t i = 0; i < bytes;) {
+        size_t n = character((const unsigned char *)text + i, bytes - i);
+        if (n == 0 || is_control(text + i, n)) {
+            n = n ? n : 1;
+            memset(text + i, '?', n);
+        }
+        i += n;
+    }
+}
+
 size_t tool_escape(const char *text, size_t bytes, char *out)
 {
     size_t used = 0;
@@ -66,7 +87,7 @@ size_t tool_escape(const char *text, size_t bytes, char *out)
         if (meaning) {
             out[used++] = '\\';
             out[used++] = letters[strchr(meanings, *meaning) - meanings];
-        } else if (n == 0 || (n == 1 && ((unsigned char)text[i] < ' ' || text[i] == 127))) {
+        } else if (n == 0 || is_control(text + i, n)) {
             used += (size_t)snprintf(out + used, 5, "\\x%02x", (unsigned)(unsigned char)text[i]);
             n = 1;
         } else {

@@ -12,4 +12,7 @@ size_t tool_unescape(char *text, size_t bytes);
 // `out` must hold 4 * bytes + 1 bytes. Returns the length, without the terminating zero.
 size_t tool_escape(const char *text, size_t bytes, char *out);
 
+// Replaces control characters, and what is not UTF-8, by question marks, in place.
+void tool_make_printable(char *text);
+
 #endif

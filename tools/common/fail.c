@@ -1,4 +1,5 @@
 #include "common/fail.h"
+#include "common/escape.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -11,10 +12,7 @@ void tool_say(const char *program, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    for (char *p = text; *p; p++) {
-        if ((unsigned char)*p < ' ' || *p == 127)
-            *p = '?';
-    }
+    tool_make_printable(text);
     fprintf(stderr, "%s: %s\n", program, text);
 }
 

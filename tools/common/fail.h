@@ -15,7 +15,8 @@ enum tool_exit {
     TOOL_EXIT_SIGNAL = 128, // plus the signal's number
 };
 
-// Prints "PROGRAM: message" to stderr. Control characters in the text are shown as "?".
+// Prints "PROGRAM: message" to stderr. Control characters in the text, and what is not UTF-8, are shown
+// as "?".
 void tool_say(const char *program, const char *format, ...) BN_PRINTF(2, 3);
 
 // The exit code that a failure of the library means. A missing device is NOT_FOUND as a missing file is: `at_device`
