@@ -48,6 +48,8 @@ size_t bn_cpu_temporary(const struct bn_op *op);
 
 // A NaN or infinity was met: recorded in the slot, the first op wins.
 void bn_cpu_not_finite(const struct phase *phase);
+// Looks for them.
+void bn_cpu_check_logits(const struct phase *phase, const float *logits, uint32_t n);
 
 // top.c: the phases of BN_OP_TOP.
 void bn_cpu_top_quantise(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);

@@ -23,6 +23,18 @@ void bn_cpu_not_finite(const struct phase *phase)
         phase->slot->status_op = phase->op_index;
 }
 
+void bn_cpu_check_logits(const struct phase *phase, const float *logits, uint32_t n)
+{
+    uint32_t bad = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &logits[i], sizeof(bits));
+        bad |= (bits & 0x7f800000) == 0x7f800000;
+    }
+    if (bad)
+        bn_cpu_not_finite(phase);
+}
+
 static const void *slot_at(const struct phase *phase, uint32_t offset)
 {
     return (const uint8_t *)phase->slot + offset;
@@ -255,17 +267,6 @@ static void run_gate_up(const struct phase *phase, const struct worker *worker, 
     }
 }
 
-static bool all_finite(const float *x, uint32_t n)
-{
-    uint32_t bad = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof(bits));
-        bad |= (bits & 0x7f800000) == 0x7f800000;
-    }
-    return !bad;
-}
-
 static void run_head(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
 {
     const struct bn_op *op = phase->op;
@@ -279,8 +280,7 @@ static void run_head(const struct phase *phase, const struct worker *worker, uin
         for (uint32_t o = 0; o < phase->slot->n_outputs; o++) {
             float *logits = out + (size_t)o * w->rows + first;
             phase->kernels->dot(w->layout, data + first * stride, n, op->cols, in + (size_t)o * op->cols, logits);
-            if (!all_finite(logits, n))
-                bn_cpu_not_finite(phase);
+            bn_cpu_check_logits(phase, logits, n);
         }
     }
 }

@@ -1,6 +1,7 @@
 // The head without most of its bytes: a scan of an int8 copy gives every row's product with a bound of its error; rows that
 // cannot be among the `top` largest are left out, the others get their exact product. docs/numerics.md, "The head", proves
 // that none is missed.
+#include <float.h>
 #include <math.h>
 
 #include "devices/common/host_buffer.h"
@@ -176,14 +177,17 @@ void bn_cpu_top_select(const struct phase *phase, const struct worker *worker, u
         struct bn_top *top = top_of(phase, o);
         float least = threshold(phase, o, rounding, (float *)worker->scratch);
         uint32_t n = 0;
+        bool finite = true;
         for (uint32_t r = 0; r < op->w[0].rows; r++) {
-            if (products[r] + bound(&info[r], output, rounding) < least)
+            float reach = bound(&info[r], output, rounding);
+            finite = finite && fabsf(products[r]) + reach <= FLT_MAX;
+            if (products[r] + reach < least)
                 continue;
             if (n < BN_TOP_MOST)
                 top->candidates[n].id = (int32_t)r;
             n++;
         }
-        top->n = phase->slot->top > BN_TOP_MOST || n > BN_TOP_MOST ? 0 : n;
+        top->n = phase->slot->top > BN_TOP_MOST || n > BN_TOP_MOST || !finite ? 0 : n;
         top->rescored = top->n ? n : op->w[0].rows;
     }
 }
@@ -197,9 +201,11 @@ void bn_cpu_top_rescore(const struct phase *phase, const struct worker *worker, 
         uint32_t o = item / (BN_TOP_MOST / RESCORE), first = item % (BN_TOP_MOST / RESCORE) * RESCORE;
         struct bn_top *top = top_of(phase, o);
         const float *x = (const float *)HOST(in) + (size_t)o * op->cols;
-        for (uint32_t i = first; i < top->n && i < first + RESCORE; i++)
+        for (uint32_t i = first; i < top->n && i < first + RESCORE; i++) {
             phase->kernels->dot(op->w[0].layout, data + (uint64_t)(uint32_t)top->candidates[i].id * stride, 1, op->cols,
                                 x, &top->candidates[i].logit);
+            bn_cpu_check_logits(phase, &top->candidates[i].logit, 1);
+        }
     }
 }
 
@@ -212,10 +218,13 @@ void bn_cpu_top_all(const struct phase *phase, const struct worker *worker, uint
     uint64_t stride = w->data.size / w->rows;
     for (uint32_t tile = begin; tile < end; tile++) {
         uint32_t first = tile * TILE, n = w->rows - first < TILE ? w->rows - first : TILE;
-        for (uint32_t o = 0; o < phase->slot->n_outputs; o++)
-            if (top_of(phase, o)->n == 0)
-                phase->kernels->dot(w->layout, data + first * stride, n, op->cols,
-                                    (const float *)HOST(in) + (size_t)o * op->cols,
-                                    (float *)HOST(out2) + (size_t)(phase->slot->first_output + o) * w->rows + first);
+        for (uint32_t o = 0; o < phase->slot->n_outputs; o++) {
+            float *logits = (float *)HOST(out2) + (size_t)(phase->slot->first_output + o) * w->rows + first;
+            if (top_of(phase, o)->n > 0)
+                continue;
+            phase->kernels->dot(w->layout, data + first * stride, n, op->cols,
+                                (const float *)HOST(in) + (size_t)o * op->cols, logits);
+            bn_cpu_check_logits(phase, logits, n);
+        }
     }
 }
