@@ -206,10 +206,19 @@ static enum bn_result use(struct bn_runtime *runtime, struct bn_model *model)
         note(bn_device_open(runtime, "cpu", &device_options, &device, &outcome->error), &outcome->error);
     if (result != BN_OK)
         return result;
-    result = note(bn_engine_create(runtime, model, device, &config, &engine, &outcome->error), &outcome->error);
-    if (result == BN_OK) {
-        result = generate(engine, model);
-        bn_engine_destroy(engine);
+    int32_t first[N_TOKENS] = {0};
+    for (int head = BN_HEAD_FULL; head <= BN_HEAD_SCAN; head++) {
+        enum bn_result before = result;
+        memcpy(first, outcome->tokens, sizeof(first));
+        memset(outcome->tokens, 0, sizeof(outcome->tokens));
+        config.head = (enum bn_head)head;
+        result = note(bn_engine_create(runtime, model, device, &config, &engine, &outcome->error), &outcome->error);
+        if (result == BN_OK) {
+            result = generate(engine, model);
+            bn_engine_destroy(engine);
+        }
+        if (head == BN_HEAD_SCAN && (result != before || memcmp(first, outcome->tokens, sizeof(first)) != 0))
+            complain("the scanned head ends differently: %s, %s", bn_result_name(before), bn_result_name(result));
     }
     bn_device_close(device);
     return result;

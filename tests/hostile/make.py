@@ -278,11 +278,14 @@ def figures():
             ("embedding_length", 256, REFUSED, ""), ("embedding_length", 65536, REFUSED, ""),
             ("feed_forward_length", 100, UNSUPPORTED, A), ("feed_forward_length", 256, MODEL, "blk.0.ffn_gate"),
             ("feed_forward_length", 1 << 18, MODEL, "blk.0.ffn_gate"), ("attention.head_count", 3, REFUSED, A),
-            ("attention.head_count", 4, REFUSED, "rope.dimension_count"), ("attention.head_count", 128, REFUSED, "rope.dimension_count"),
+            ("attention.head_count", 4, REFUSED, "rope.dimension_count"),
+            ("attention.head_count", 128, REFUSED, "rope.dimension_count"),
             ("attention.head_count", 1024, REFUSED, A), ("attention.head_count_kv", 3, MODEL, A),
             ("attention.head_count_kv", 8, MODEL, "blk.0.attn_k.weight"), ("attention.head_count_kv", 16, MODEL, A),
-            ("attention.key_length", 15, REFUSED, "rope.dimension_count"), ("attention.key_length", 17, REFUSED, "rope.dimension_count"),
-            ("attention.key_length", 32, REFUSED, "rope.dimension_count"), ("attention.key_length", 65536, REFUSED, "rope.dimension_count"),
+            ("attention.key_length", 15, REFUSED, "rope.dimension_count"),
+            ("attention.key_length", 17, REFUSED, "rope.dimension_count"),
+            ("attention.key_length", 32, REFUSED, "rope.dimension_count"),
+            ("attention.key_length", 65536, REFUSED, "rope.dimension_count"),
             ("attention.key_length", 16, SAME, ""), ("attention.value_length", 0, REFUSED, A),
             ("attention.value_length", 32, REFUSED, A), ("rope.dimension_count", 0, REFUSED, A),
             ("rope.dimension_count", 7, REFUSED, A), ("rope.dimension_count", 2**32 - 1, REFUSED, A),
@@ -424,6 +427,10 @@ def weights():
                                                    for i in range(2) for name in NORMS))
         yield Case(f"norm-{number}-out", OK, "", fill("output_norm.weight", "<f", number))
     yield Case("norm-huge-out", NUMERIC, "", fill("output_norm.weight", "<f", 3e38))
+    yield Case("norm-large-out", NUMERIC, "", fill("output_norm.weight", "<f", 1e37), fill("token_embd.weight", "<H", 0x7bff))
+    yield Case("logit-of-one-row-inf", NUMERIC, "", write_in("output_norm.weight", 0, struct.pack("<f", 3e37)),
+               lambda model: [write_in("output.weight", 256 * row, b"\xff\x7b" if row == 300 else bytes(2))(model)
+                              for row in range(512)], good="bitnet-25")
     yield Case("norm-huge-attn", NUMERIC, "", fill("blk.0.attn_norm.weight", "<f", 3e38))
     e = "token_embd.weight"
     for name, bits in {"nan": 0x7e00, "signalling-nan": 0xfd01, "inf": 0x7c00, "minus-inf": 0xfc00}.items():
