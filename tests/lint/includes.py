@@ -44,6 +44,7 @@ SEARCHED = ["tools/", "tests/"]
 GENERATED = {
     "bn_config.h": ["runtime/", "tools/", "convert/", "devices/", "tests/"],
     "driver_table.inl": ["runtime/device/"],
+    "bench_commit.h": ["tools/bench/"],
 }
 
 # Headers of the public folder that are not for everybody.
@@ -61,6 +62,7 @@ OUTSIDE = {
     "pcre2.h": ["runtime/text/"],
     "jansson.h": ["tools/", "tests/"],
     "check.h": ["tests/"],
+    "immintrin.h": ["tools/bench/"],
 }
 POSIX = re.compile(r"^(sys|linux|arpa|netinet)/|^(dirent|dlfcn|elf|endian|fcntl|getopt|langinfo|libgen|link|poll|pthread|"
                    r"sched|semaphore|spawn|strings|syscall|termios|ucontext|unistd|execinfo|fnmatch|glob|wait)\.h$")

@@ -1,0 +1,162 @@
+"""bitnet-bench: its options, the forms of its output, what it refuses. Tiny runs; no figure is judged."""
+import csv
+import io
+
+from cli import *  # noqa: F403
+
+BENCH = os.environ["BITNET_TEST_BENCH"]
+TINY = {"-p": "8", "-n": "4", "-r": "1", "--mem": "1M"}
+FIELDS = """schema test device isa threads batch depth tokens_per_second tokens_per_second_stdev bytes_per_token
+achieved_gb_per_second read_gb_per_second int8_peak_share head joules_per_token version build device_name""".split()
+
+
+def bench(*args, **more):
+    """A tiny run; what is given in `args` is not given twice, since lists add up."""
+    tiny = [word for item in TINY.items() if item[0] not in args for word in item]
+    warmup = [] if "--warmup" in args else ["--no-warmup"]
+    return call(BENCH, "-m", MODEL, *tiny, *warmup, *args, **more)
+
+
+def objects(*args, **more):
+    result = bench("--json", *args, **more)
+    assert result.code == 0, result.err
+    return result.json
+
+
+def tests_of(rows):
+    return [row["test"] for row in rows if row["test"] != "read"]
+
+
+@needs_json
+class Json(unittest.TestCase):
+    def test_fields(self):
+        rows = objects("-t", "1")
+        self.assertEqual([row["test"] for row in rows], ["pp8", "tg4", "read", "read"])
+        for row in rows:
+            self.assertEqual([name for name in FIELDS if name not in row], [])
+            self.assertEqual((row["schema"], row["threads"]), ("bitnet-bench/1", 1))
+        prompt, decode = rows[:2]
+        self.assertEqual((prompt["device"], prompt["batch"], decode["batch"], decode["depth"]), ("cpu", 8, 1, 0))
+        self.assertEqual((prompt["model"], prompt["head"], prompt["tokens_per_second_stdev"]), (MODEL, "f16", 0))
+        for row in (prompt, decode):
+            self.assertEqual(len(row["tokens_per_second_samples"]), 1)
+            self.assertEqual(row["tokens_per_second_samples"][0], row["tokens_per_second_median"])
+            achieved = row["tokens_per_second_median"] * row["bytes_per_token"] / 1e9
+            self.assertAlmostEqual(row["achieved_gb_per_second"] / achieved, 1, places=6)
+            self.assertIn(row["read_gb_per_second"], (row["read_gb_per_second_4k"], row["read_gb_per_second_huge"]))
+            self.assertTrue(row["joules_per_token"] is not None or "energy" in row["note"])
+        # A token reads every weight once; a prompt of 8 shares them between its tokens.
+        self.assertGreater(decode["bytes_per_token"], 0.9 * 2064480)
+        self.assertLess(prompt["bytes_per_token"], decode["bytes_per_token"] / 7)
+        self.assertLessEqual(decode["token_p50_ms"], decode["token_p99_ms"])
+        self.assertIsNone(prompt["token_p50_ms"])
+        for row, pages in zip(rows[2:], ("4k", "huge"), strict=True):
+            self.assertEqual((row["pages"], row["bytes"], row["tokens_per_second"]), (pages, 1 << 20, None))
+            self.assertGreaterEqual(len(row["loops"]), 4)
+            self.assertEqual(max(loop["gb_per_second"] for loop in row["loops"]), row["read_gb_per_second"])
+
+    def test_bytes_count_the_context(self):
+        rows = objects("--no-limits", "-p", "0", "--depth", "0,64", "--depth", "192", "-t", "1")
+        self.assertEqual([(row["test"], row["depth"]) for row in rows],
+                         [("tg4", 0), ("tg4 @ d64", 64), ("tg4 @ d192", 192)])
+        bytes_ = [row["bytes_per_token"] for row in rows]
+        position = (bytes_[1] - bytes_[0]) / 64
+        self.assertEqual(bytes_[2] - bytes_[1], position * 128)
+        self.assertEqual(position % (2 * 2 * 2 * 16), 0)  # K and V, f16, at least 2 layers and 16 dimensions
+        self.assertGreater(position, 0)
+
+    def test_combinations(self):
+        rows = objects("--no-limits", "-t", "1-2", "-p", "4,8", "-n", "2", "-pg", "4,2", "--depth=0,5", "--sessions",
+                       "1,3", "-b", "3", "-ub", "2", "--pages", "huge,4k")
+        once = ["pp4", "pp8", "pp4+tg2", "tg2", "tg2 x3", "pp4 @ d5", "pp8 @ d5", "pp4+tg2 @ d5", "tg2 @ d5",
+                "tg2 @ d5 x3"]
+        self.assertEqual(tests_of(rows), once * 4)
+        self.assertEqual([row["threads"] for row in rows], [1] * 20 + [2] * 20)
+        self.assertEqual({(row["n_batch"], row["n_ubatch"]) for row in rows}, {(3, 2)})
+        self.assertEqual({row["sessions"] for row in rows}, {1, 3})
+        self.assertEqual({row["batch"] for row in rows if row["test"] == "tg2 x3"}, {2})
+
+    def test_ranges(self):
+        for text, values in {"3": [3], "1-3": [1, 2, 3], "2-9+3": [2, 5, 8], "1-8*2": [1, 2, 4, 8], "5,1-2": [5, 1, 2],
+                             "7-7": [7]}.items():
+            rows = objects("--no-limits", "-p", text, "-n", "0")
+            self.assertEqual([row["n_prompt"] for row in rows], values, text)
+        self.assertEqual(objects("--no-limits", "-p", "0", "-n", "0"), [])
+
+    def test_repetitions(self):
+        row, = objects("--no-limits", "-p", "0", "-r", "3", "--warmup")
+        self.assertEqual(len(row["tokens_per_second_samples"]), 3)
+        mean = sum(row["tokens_per_second_samples"]) / 3
+        self.assertAlmostEqual(row["tokens_per_second"] / mean, 1, places=6)
+        self.assertEqual(sorted(row["tokens_per_second_samples"])[1], row["tokens_per_second_median"])
+        self.assertIsNone(row["read_gb_per_second"])
+
+    def test_isa(self):
+        row = objects("--no-limits", "--isa", "scalar", "-p", "0", "--wait", "spin")[0]
+        self.assertEqual(row["isa"], "scalar")
+        self.assertEqual(objects("--no-limits", "-p", "0", "-d", "null")[0]["device"], "null")
+
+
+class Tables(unittest.TestCase):
+    def test_csv(self):
+        result = bench("--csv", "-q", "--depth", "0,3")
+        self.assertEqual((result.code, result.err), (0, ""))
+        rows = list(csv.DictReader(io.StringIO(result.text)))
+        self.assertEqual([row["test"] for row in rows], ["pp8", "tg4", "pp8 @ d3", "tg4 @ d3"])
+        for row in rows:
+            self.assertNotIn(None, row)
+            self.assertNotIn(None, row.values())
+            float(row["tokens_per_second"])
+            self.assertEqual(row["model"], MODEL)
+        self.assertEqual(rows[0]["token_p50_ms"], "")
+
+    def test_markdown(self):
+        result = bench("--depth", "0,3")
+        self.assertEqual(result.code, 0, result.err)
+        table = [line for line in result.text.splitlines() if line.startswith("|")]
+        self.assertTrue(table[0].startswith("| model | size | params |"), table[0])
+        self.assertTrue(any("| tg4 @ d3 |" in line for line in table))
+        self.assertEqual(len({line.count("|") for line in table[:6]}), 1)
+        self.assertRegex(result.text, r"(?m)^\d+ threads?: reads [\d.]+ GB/s in 4k pages")
+        self.assertIn("before the tests", result.err)
+        self.assertNotIn("before the tests", bench("-q").err)
+
+
+class Refused(unittest.TestCase):
+    def test_usage(self):
+        for args, word in ((["-p", "x"], "-p: 'x'"), (["-p", "8-"], "-p"), (["-p", "9-8"], "-p"), (["-p", ""], "-p"),
+                           (["-p", "1-9*1"], "-p"), (["-p", "0-9*2"], "-p"), (["-p", "1-4+0"], "-p"),
+                           (["-p", "8,"], "-p"), (["-p", "99999999999"], "-p"), (["-p", "1-100"], "-p"),
+                           (["-n", "-1"], "-n"), (["-t", "9999"], "-t"), (["--sessions", "0"], "--sessions"),
+                           (["-b", "0"], "-b"), (["-ub", "0"], "-ub"), (["-r", "0"], "-r"), (["-pg", "8"], "-pg"),
+                           (["-pg", "8,0"], "-pg"), (["-pg", "8,4,2"], "-pg"), (["--pages", "2m"], "--pages"),
+                           (["--pages", "4k,"], "--pages"), (["--mem", "0"], "--mem"), (["--mem", "8T"], "--mem"),
+                           (["--mem", "99999999999999999999"], "--mem"), (["--mem", "8MB"], "--mem"),
+                           (["-d", "4000"], "--depth"), (["-o", "xml"], "xml"), (["--csv", "-o", "csv"], "give one"),
+                           (["--synthetic", "tiny"], "give one"), (["--kernels"], "--kernels"), (["more"], "more"),
+                           (["--n-depth", "4"], "--depth"), (["-ngl", "9"], "-d"), (["-fa", "1"], "attention"),
+                           (["-ctk", "q8_0"], "f16"), (["-oe", "md"], "stderr")):
+            result = call(BENCH, "-m", MODEL, *args)
+            self.assertEqual((result.code, result.out), (2, b""), args)
+            self.assertIn(word, result.err, args)
+
+    def test_model_and_device(self):
+        for args, code in ((["-m", "/missing.gguf"], 2), (["-m", write("no.gguf", b"no model")], 3),
+                           (["-m", MODEL, "-d", "gpu9"], 4), (["-m", MODEL, "--isa", "mmx"], 2)):
+            result = call(BENCH, *args, "--no-limits")
+            self.assertEqual((result.code, result.out), (code, b""), args)
+            self.assertTrue(result.err)
+
+    def test_synthetic(self):
+        cache = path_of("cache")
+        result = call(BENCH, "--synthetic", "tiny", "--no-limits", env={"BITNET_CACHE_DIR": cache})
+        self.assertEqual((result.code, result.out), (2, b""))
+        self.assertIn(f"bitnet-convert --synthetic tiny '{cache}/synthetic-tiny.gguf'", result.err)
+        os.mkdir(cache)
+        os.symlink(MODEL, os.path.join(cache, "synthetic-tiny.gguf"))
+        result = call(BENCH, "--synthetic", "tiny", "-p", "8", "-n", "2", "--no-limits", env={"BITNET_CACHE_DIR": cache})
+        self.assertEqual(result.code, 0, result.err)
+        self.assertEqual(call(BENCH, "--synthetic", "../x").code, 2)
+
+
+main()

@@ -1,0 +1,207 @@
+// bitnet-bench: what its parts share.
+#ifndef TOOLS_BENCH_BENCH_H
+#define TOOLS_BENCH_BENCH_H
+
+#include "common/options.h"
+#include "common/term.h"
+
+#include <bitnet/bitnet.h>
+
+#define PROGRAM "bitnet-bench"
+
+enum { MAX_NUMBERS = 64, MAX_LOOPS = 16, MAX_PROFILE = 64 };
+
+enum output { OUTPUT_MD, OUTPUT_CSV, OUTPUT_JSON };
+
+// Memory pages. HUGE: asked for with madvise; what was got is in the results.
+enum pages { PAGES_HUGE, PAGES_SMALL, N_PAGES };
+
+// What the command line says; options.c has the table and fills in the second half.
+struct settings {
+    const char *model, *models, *synthetic;
+    int i2s_layout, activation;
+    struct tool_list prompts, gens, pairs, depths, batches, ubatches, sessions, threads, pages;
+    uint32_t repetitions;
+    bool warmup;
+    const char *device, *isa;
+    int wait;
+    bool limits;
+    const char *mem;
+    bool kernels, breakdown;
+    int output;
+    bool json, csv, quiet;
+};
+
+// A list of an option: "1,2,4", "1-4", "128-512+128" or "1-8*2".
+struct numbers {
+    uint32_t value[MAX_NUMBERS];
+    size_t n;
+};
+
+// The lists, with defaults filled in.
+struct plan {
+    struct numbers prompts, gens, pair_prompts, pair_gens, depths, batches, ubatches, sessions, threads;
+    enum pages pages[MAX_NUMBERS];
+    size_t n_pages;
+    size_t mem; // bytes read to measure the bandwidth
+};
+
+extern const struct tool_program bench_program;
+
+// Returns an exit code; what is not 0 has been told.
+int options_plan(struct settings *settings, struct plan *plan);
+
+// Median, mean and the like. Samples are sorted by all but stats_mean and stats_stdev.
+double stats_mean(const double *samples, size_t n);
+double stats_stdev(const double *samples, size_t n);        // of a sample, n - 1; 0 for one
+double stats_quantile(double *samples, size_t n, double q); // nearest rank; NaN for none
+double bench_seconds(void);                                 // CLOCK_MONOTONIC
+static inline double stats_median(double *samples, size_t n)
+{
+    return stats_quantile(samples, n, 0.5);
+}
+
+// One way to read memory.
+struct read_loop {
+    const char *name;
+    bool interleaved; // threads take turns with blocks; otherwise each has a share in one piece
+    uint64_t (*read)(const void *data, size_t bytes);
+};
+
+// Writes the loops that this machine can run, at most MAX_LOOPS; returns the number.
+size_t loops_list(struct read_loop *list);
+
+// Runs multiply-accumulates of int8 in registers: about `rounds` times a million. Returns the number made.
+struct peak_loop {
+    const char *name;
+    double (*run)(uint64_t rounds);
+};
+
+// The widest that this machine can run; NULL if there is none.
+const struct peak_loop *peak_find(void);
+
+// What the machine can do with so many threads, measured. NaN: not measured.
+struct limits {
+    uint32_t threads;
+    size_t mem;
+    size_t n_loops;
+    const char *loop_names[MAX_LOOPS];
+    double loop_gb[N_PAGES][MAX_LOOPS]; // best pass of each loop, GB/s
+    double read_gb[N_PAGES];            // best pass of all loops
+    double median_gb[N_PAGES];          // median pass of the best loop
+    const char *read_loop[N_PAGES];
+    double huge_share[N_PAGES]; // of the memory read that lay in huge pages
+    double macs;                // int8 multiply-accumulates per second
+    const char *mac_loop;
+};
+
+// Measures, or measures again and keeps the better figures if `limits` has been filled before.
+int limits_measure(struct limits *limits, uint32_t threads, size_t mem);
+
+// Bytes of anonymous memory in huge pages: of the mapping at `address`, or of the whole process for NULL.
+uint64_t machine_huge_bytes(const void *address);
+
+// RAPL: energy of all packages since some moment, joules; NaN if not readable.
+double machine_joules(void);
+double machine_joules_between(double before, double after); // over the counters' wrap
+const char *machine_joules_note(void);                      // why there is none; NULL if there is one
+
+// "gcc 12.2.0", and the commit it was built from.
+const char *machine_compiler(void);
+const char *machine_commit(void);
+
+// One test: what to run.
+struct test {
+    char name[48];
+    uint32_t n_prompt, n_gen;
+    uint32_t depth;
+    uint32_t sessions;
+    uint32_t n_batch;
+};
+
+// What came of it. NaN: unknown.
+struct result {
+    char test[48];
+    char device[16], isa[16];
+    uint32_t threads;
+    enum pages pages;  // asked for
+    double huge_share; // of the weights in huge pages; NaN if they are read from the file
+    uint32_t n_prompt, n_gen, depth, sessions, n_batch, n_ubatch;
+    uint32_t batch;  // rows computed at once
+    double *samples; // tokens per second of each repetition
+    size_t n_samples;
+    double mean, stdev, median; // of samples
+    double p50_ms, p99_ms;      // from one token of a session to the next
+    double bytes_per_token;
+    double macs_per_token;
+    double achieved_gb;             // per second, at the median
+    double read_gb, read_median_gb; // of the pages that the weights lie in
+    double int8_share;              // of the peak, at the median
+    double joules_per_token;
+    const char *head;
+    struct bn_op_profile *profile; // --breakdown: of the repetitions only
+    size_t n_profile;
+    double seconds;    // of all repetitions
+    uint64_t n_tokens; // likewise
+};
+
+struct kernel_result {
+    char name[48];
+    const char *isa;
+    double seconds;
+    double gb;   // per second, weights or cache read; NaN
+    double gmac; // per second; NaN
+};
+
+// The model, after it is closed.
+struct model_note {
+    char name[128], architecture[64];
+    uint64_t n_params, bytes;
+};
+
+struct bench {
+    struct settings settings;
+    struct plan plan;
+    struct tool_out out;
+    char *model_path; // NULL with --kernels
+    struct model_note model;
+    char machine[96];      // what the device calls itself
+    struct limits *limits; // one per thread count
+    size_t n_limits;
+    struct result *results;
+    size_t n_results;
+    struct kernel_result *kernels;
+    size_t n_kernels;
+};
+
+// All functions below return an exit code; what is not 0 has been told.
+
+// The default model, that of -m, or that of --synthetic in the cache folder.
+int bench_find_model(struct bench *bench);
+
+// With every thread count and page policy: measures the machine, opens the model, runs all tests.
+int tests_run(struct bench *bench);
+int kernels_run(struct bench *bench);
+
+int report_print(struct bench *bench);
+void report_notes(const struct bench *bench);                                    // on stderr
+const char *report_pages(const struct result *result);                           // "huge", "4k", "file"
+const struct limits *report_limits(const struct bench *bench, uint32_t threads); // NULL: not measured
+int report_print_json(struct bench *bench);
+
+// What the report says of the breakdown of one result.
+struct breakdown_row {
+    char op[32];
+    double calls, us, share, wait_share, barriers; // per token; shares of the token's time
+};
+
+// Fills at most `capacity` rows; returns the number. *rest_us: outside of ops, per token.
+size_t breakdown_rows(const struct result *result, struct breakdown_row *rows, size_t capacity, double *rest_us);
+
+// Adds one element to an array; NULL: out of memory, which has been told.
+void *bench_grow(void *array, size_t n, size_t bytes);
+
+// Says what is going on, unless --quiet.
+void bench_progress(const struct bench *bench, const char *format, ...) BN_PRINTF(2, 3);
+
+#endif

@@ -1,0 +1,196 @@
+// What the machine can do: reading memory and multiplying int8, with the threads of the tests.
+#include "bench/bench.h"
+
+#include "common/fail.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+    HUGE_PAGE = 2 << 20,
+    BLOCK = 64 << 10, // that interleaved threads take turns with
+    SHARE = 16 << 10, // granularity of shares in one piece
+    MOST_PASSES = 32,
+    PEAK_PASSES = 32,
+    PEAK_ROUNDS = 100000, // of a loop of some 16 instructions: a millisecond
+};
+
+struct job {
+    const struct read_loop *read; // NULL: run `peak`
+    const struct peak_loop *peak;
+    uint8_t *data; // NULL with `read`: nothing
+    size_t bytes;
+    uint32_t threads;
+    int passes;
+    pthread_barrier_t barrier;
+};
+
+struct worker {
+    struct job *job;
+    uint32_t index;
+    pthread_t thread;
+    bool started;
+    double start[MOST_PASSES], end[MOST_PASSES]; // seconds
+    double work;                                 // of one pass: bytes or multiply-accumulates
+    volatile uint64_t sum;
+};
+
+static void read_share(struct worker *worker)
+{
+    const struct job *job = worker->job;
+    uint64_t sum = 0;
+    if (job->read->interleaved) {
+        for (size_t at = (size_t)worker->index * BLOCK; at < job->bytes; at += (size_t)job->threads * BLOCK)
+            sum += job->read->read(job->data + at, BLOCK);
+    } else {
+        size_t units = job->bytes / SHARE;
+        size_t first = units * worker->index / job->threads, last = units * (worker->index + 1) / job->threads;
+        sum = job->read->read(job->data + first * SHARE, (last - first) * SHARE);
+    }
+    worker->sum += sum;
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *worker = argument;
+    struct job *job = worker->job;
+    for (int pass = 0; pass < job->passes; pass++) {
+        pthread_barrier_wait(&job->barrier);
+        worker->start[pass] = bench_seconds();
+        if (job->read)
+            read_share(worker);
+        else
+            worker->work = job->peak->run(PEAK_ROUNDS);
+        worker->end[pass] = bench_seconds();
+    }
+    return NULL;
+}
+
+// Runs the job's passes with all its threads, the caller being the first, and writes the seconds of each pass, from the
+// first start to the last end. *work: of a pass, summed over the threads.
+static int run_job(struct job *job, double *seconds, double *work)
+{
+    struct worker *workers = calloc(job->threads, sizeof *workers);
+    uint32_t started = 0;
+    if (!workers || pthread_barrier_init(&job->barrier, NULL, job->threads) != 0) {
+        free(workers);
+        tool_say(PROGRAM, "out of memory");
+        return TOOL_EXIT_RESOURCE;
+    }
+    for (uint32_t i = 0; i < job->threads; i++) {
+        workers[i].job = job;
+        workers[i].index = i;
+    }
+    int error = 0;
+    while (started + 1 < job->threads && !error) {
+        error = pthread_create(&workers[started + 1].thread, NULL, worker_main, &workers[started + 1]);
+        started += !error;
+    }
+    if (error) { // those that wait at the barrier will not come back
+        tool_say(PROGRAM, "thread %u of %u could not be started: %s", started + 2, job->threads, strerror(error));
+        return TOOL_EXIT_RESOURCE;
+    }
+    worker_main(&workers[0]);
+    for (uint32_t i = 1; i < job->threads; i++)
+        pthread_join(workers[i].thread, NULL);
+    *work = 0;
+    for (int pass = 0; pass < job->passes; pass++) {
+        double start = INFINITY, end = 0;
+        for (uint32_t i = 0; i < job->threads; i++) {
+            start = fmin(start, workers[i].start[pass]);
+            end = fmax(end, workers[i].end[pass]);
+        }
+        seconds[pass] = end - start;
+    }
+    for (uint32_t i = 0; i < job->threads; i++)
+        *work += workers[i].work;
+    pthread_barrier_destroy(&job->barrier);
+    free(workers);
+    return 0;
+}
+
+static int measure_reads(struct limits *limits, enum pages pages, uint8_t *data)
+{
+    struct read_loop loops[MAX_LOOPS];
+    double seconds[MOST_PASSES], work;
+    limits->n_loops = loops_list(loops);
+    // Small amounts are read more often, else a disturbance would hit all passes.
+    size_t passes = ((size_t)4 << 30) / limits->mem;
+    passes = passes < 4 ? 4 : passes > MOST_PASSES ? MOST_PASSES : passes;
+    for (size_t i = 0; i < limits->n_loops; i++) {
+        struct job job = {
+            .read = &loops[i], .data = data, .bytes = limits->mem, .threads = limits->threads, .passes = (int)passes};
+        int exit_code = run_job(&job, seconds, &work);
+        if (exit_code)
+            return exit_code;
+        double median = (double)limits->mem / stats_median(seconds, passes) * 1e-9;
+        double best = (double)limits->mem / seconds[0] * 1e-9; // they are sorted now
+        limits->loop_names[i] = loops[i].name;
+        if (!(limits->loop_gb[pages][i] >= best))
+            limits->loop_gb[pages][i] = best;
+        if (!(limits->read_gb[pages] >= best)) {
+            limits->read_gb[pages] = best;
+            limits->median_gb[pages] = median;
+            limits->read_loop[pages] = loops[i].name;
+        }
+    }
+    return 0;
+}
+
+static int measure_pages(struct limits *limits, enum pages pages)
+{
+    size_t bytes = limits->mem + HUGE_PAGE;
+    void *mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapping == MAP_FAILED) {
+        tool_say(PROGRAM, "%zu bytes of memory to read: %s; --mem takes less", limits->mem, strerror(errno));
+        return TOOL_EXIT_RESOURCE;
+    }
+    uint8_t *data = (uint8_t *)mapping + (HUGE_PAGE - (uintptr_t)mapping % HUGE_PAGE) % HUGE_PAGE;
+    madvise(mapping, bytes, pages == PAGES_HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    memset(data, 1, limits->mem);
+    uint64_t huge = machine_huge_bytes(data);
+    limits->huge_share[pages] = huge >= limits->mem ? 1 : (double)huge / (double)limits->mem;
+    int exit_code = measure_reads(limits, pages, data);
+    munmap(mapping, bytes);
+    return exit_code;
+}
+
+static int measure_peak(struct limits *limits)
+{
+    struct job job = {.peak = peak_find(), .threads = limits->threads, .passes = PEAK_PASSES};
+    double seconds[MOST_PASSES], work;
+    if (!job.peak)
+        return 0;
+    int exit_code = run_job(&job, seconds, &work);
+    if (exit_code)
+        return exit_code;
+    (void)stats_median(seconds, PEAK_PASSES); // sorts
+    double macs = work / seconds[0];
+    if (!(limits->macs >= macs))
+        limits->macs = macs;
+    limits->mac_loop = job.peak->name;
+    return 0;
+}
+
+int limits_measure(struct limits *limits, uint32_t threads, size_t mem)
+{
+    if (!limits->n_loops) {
+        limits->threads = threads;
+        limits->mem = mem;
+        limits->macs = NAN;
+        for (int pages = 0; pages < N_PAGES; pages++) {
+            limits->read_gb[pages] = limits->median_gb[pages] = NAN;
+            for (size_t i = 0; i < MAX_LOOPS; i++)
+                limits->loop_gb[pages][i] = NAN;
+        }
+    }
+    int exit_code = measure_peak(limits);
+    for (int pages = 0; pages < N_PAGES && !exit_code; pages++)
+        exit_code = measure_pages(limits, (enum pages)pages);
+    return exit_code;
+}

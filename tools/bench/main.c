@@ -1,0 +1,118 @@
+#include "bench/bench.h"
+
+#include "common/fail.h"
+#include "common/json.h"
+#include "common/model_path.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void *bench_grow(void *array, size_t n, size_t bytes)
+{
+    void *grown = realloc(array, (n + 1) * bytes);
+    if (!grown)
+        tool_say(PROGRAM, "out of memory");
+    return grown;
+}
+
+void bench_progress(const struct bench *bench, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    if (bench->settings.quiet)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    tool_say(PROGRAM, "%s", text);
+}
+
+// Where bitnet-convert is asked to put synthetic models.
+static bool cache_folder(char *path, size_t bytes)
+{
+    const char *cache = getenv("BITNET_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int n;
+    if (cache && *cache)
+        n = snprintf(path, bytes, "%s", cache);
+    else if (xdg && *xdg == '/')
+        n = snprintf(path, bytes, "%s/bitnet", xdg);
+    else if (home && *home)
+        n = snprintf(path, bytes, "%s/.cache/bitnet", home);
+    else
+        return false;
+    return n > 0 && (size_t)n < bytes;
+}
+
+static int find_synthetic(struct bench *bench, const char *size)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 64];
+    if (!*size || strspn(size, "abcdefghijklmnopqrstuvwxyz0123456789-.") != strlen(size)) {
+        tool_say(PROGRAM, "--synthetic: '%s' is not the name of a size; bitnet-convert --help lists them", size);
+        return TOOL_EXIT_USAGE;
+    }
+    if (!cache_folder(folder, sizeof folder)) {
+        tool_say(PROGRAM, "--synthetic: there is no cache folder: set BITNET_CACHE_DIR or HOME");
+        return TOOL_EXIT_USAGE;
+    }
+    snprintf(path, sizeof path, "%s/synthetic-%s.gguf", folder, size);
+    if (access(path, R_OK) != 0) {
+        tool_say(PROGRAM, "%s: no such model; make it with:", path);
+        tool_say(PROGRAM, "mkdir -p -m 700 '%s' && bitnet-convert --synthetic %s '%s'", folder, size, path);
+        return TOOL_EXIT_USAGE;
+    }
+    bench->model_path = strdup(path);
+    if (!bench->model_path)
+        tool_say(PROGRAM, "out of memory");
+    return bench->model_path ? 0 : TOOL_EXIT_RESOURCE;
+}
+
+int bench_find_model(struct bench *bench)
+{
+    const struct settings *settings = &bench->settings;
+    if (settings->synthetic)
+        return find_synthetic(bench, settings->synthetic);
+    return tool_find_model(PROGRAM, settings->model ? settings->model : TOOL_DEFAULT_MODEL, settings->models,
+                           &bench->model_path);
+}
+
+static void bench_finish(struct bench *bench)
+{
+    struct settings *settings = &bench->settings;
+    struct tool_list *lists[] = {&settings->prompts,  &settings->gens,    &settings->pairs,
+                                 &settings->depths,   &settings->batches, &settings->ubatches,
+                                 &settings->sessions, &settings->threads, &settings->pages};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        tool_list_finish(lists[i]);
+    for (size_t i = 0; i < bench->n_results; i++) {
+        free(bench->results[i].samples);
+        free(bench->results[i].profile);
+    }
+    free(bench->results);
+    free(bench->limits);
+    free(bench->kernels);
+    free(bench->model_path);
+}
+
+int main(int argc, char **argv)
+{
+    struct bench bench = {.out = {.gather = true}};
+    int exit_code;
+    tool_start();
+    bool go = tool_parse(&bench_program, &bench.settings, argc, argv, NULL, &exit_code);
+    if (go)
+        exit_code = options_plan(&bench.settings, &bench.plan);
+    if (go && !exit_code && bench.settings.output == OUTPUT_JSON)
+        exit_code = tool_json_missing(PROGRAM);
+    if (go && !exit_code)
+        exit_code = bench.settings.kernels ? kernels_run(&bench) : tests_run(&bench);
+    if (go && !exit_code)
+        exit_code = bench.settings.output == OUTPUT_JSON ? report_print_json(&bench) : report_print(&bench);
+    if (go && !exit_code)
+        exit_code = tool_out_finish(&bench.out, PROGRAM);
+    bench_finish(&bench);
+    return exit_code;
+}

@@ -1,0 +1,427 @@
+// Running the tests: what is timed, and what each of them streams and multiplies.
+#include "bench/rig.h"
+
+#include "common/fail.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A test under way.
+struct run {
+    struct rig *rig;
+    const struct test *test;
+    struct bn_step_item *items; // one per session
+    int32_t *tokens;            // random
+    double *gaps;               // seconds of each step of the generation; all repetitions
+    size_t n_gaps;
+};
+
+// Random tokens, the same in every run.
+static void fill_tokens(int32_t *tokens, size_t n, uint32_t n_vocab)
+{
+    uint64_t state = 1;
+    for (size_t i = 0; i < n; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        tokens[i] = (int32_t)((state >> 33) % n_vocab);
+    }
+}
+
+// One step of all sessions, each with n_tokens of the random tokens.
+static int step(struct run *run, const int32_t *tokens, size_t n_tokens, bool logits)
+{
+    struct bn_error err = {0};
+    size_t n = run->rig->n_sessions;
+    for (size_t i = 0; i < n; i++)
+        run->items[i] = (struct bn_step_item){.session = run->rig->sessions[i],
+                                              .tokens = tokens + i * n_tokens,
+                                              .n_tokens = n_tokens,
+                                              .n_logits = logits};
+    return bn_engine_step(run->rig->engine, run->items, n, &err) ? tool_fail_device(PROGRAM, &err, NULL) : 0;
+}
+
+// n tokens for each of the sessions, in steps of at most `most`.
+static int fill_context(struct run *run, uint32_t n, uint32_t most, bool logits)
+{
+    int exit_code = 0;
+    for (uint32_t done = 0; done < n && !exit_code;) {
+        uint32_t now = n - done < most ? n - done : most;
+        done += now;
+        exit_code = step(run, run->tokens, now, logits && done == n);
+    }
+    return exit_code;
+}
+
+static int generate(struct run *run)
+{
+    int exit_code = 0;
+    for (uint32_t i = 0; i < run->test->n_gen && !exit_code; i++) {
+        double start = bench_seconds();
+        exit_code = step(run, run->tokens + i, 1, true);
+        run->gaps[run->n_gaps++] = bench_seconds() - start;
+    }
+    return exit_code;
+}
+
+static int rewind_sessions(struct run *run)
+{
+    struct bn_error err = {0};
+    for (size_t i = 0; i < run->rig->n_sessions; i++) {
+        if (bn_session_truncate(run->rig->sessions[i], run->test->depth, &err))
+            return tool_fail_device(PROGRAM, &err, NULL);
+    }
+    return 0;
+}
+
+// One repetition; *seconds of it.
+static int repeat(struct run *run, double *seconds)
+{
+    int exit_code = rewind_sessions(run);
+    double start = bench_seconds();
+    if (!exit_code)
+        exit_code = fill_context(run, run->test->n_prompt, run->test->n_batch, true);
+    if (!exit_code)
+        exit_code = generate(run);
+    *seconds = bench_seconds() - start;
+    return exit_code;
+}
+
+// Bytes and multiply-accumulates of one repetition, by the rules of docs/performance.md: each chunk of rows that the
+// device computes at once streams the layers once, the head once if it has outputs, and the KV of its sessions once.
+static void count_work(const struct rig *rig, const struct test *test, uint32_t n_ubatch, double *bytes, double *macs)
+{
+    const struct bn_model_info *info = bn_model_get_info(rig->model);
+    const struct bn_engine_stats *stats = &rig->stats;
+    double embd = info->n_embd, attended = (double)info->n_head * info->head_dim;
+    double layer = embd * attended * 2 + 2 * embd * info->n_head_kv * info->head_dim + 3 * embd * info->n_ff;
+    double head = embd * info->n_vocab, row = layer * info->n_layer;
+    *bytes = *macs = 0;
+    for (uint32_t done = 0; done < test->n_prompt;) {
+        uint32_t room = test->n_batch - done % test->n_batch, now = test->n_prompt - done;
+        now = now < room ? now : room;
+        now = now < n_ubatch ? now : n_ubatch;
+        done += now;
+        *bytes += (double)stats->layer_bytes + (double)(test->depth + done) * (double)stats->kv_position_bytes;
+        *macs += now * row;
+    }
+    if (test->n_prompt) {
+        *bytes += (double)stats->head_bytes;
+        *macs += head;
+    }
+    uint32_t chunks = (test->sessions + n_ubatch - 1) / n_ubatch;
+    double steps = test->n_gen, positions = test->depth + test->n_prompt + (steps + 1) / 2; // on average
+    *bytes += steps * chunks * (double)(stats->layer_bytes + stats->head_bytes);
+    *bytes += steps * test->sessions * positions * (double)stats->kv_position_bytes;
+    *macs += steps * test->sessions * (row + head);
+}
+
+static int take_profile(const struct rig *rig, struct bn_op_profile *list, size_t *n)
+{
+    struct bn_error err = {0};
+    if (bn_device_get_profile(rig->device, list, MAX_PROFILE, n, &err))
+        return tool_fail_device(PROGRAM, &err, "--breakdown works on the cpu");
+    *n = *n < MAX_PROFILE ? *n : MAX_PROFILE;
+    return 0;
+}
+
+static int add_breakdown(struct result *result, const struct rig *rig, const struct bn_op_profile *before)
+{
+    result->profile = calloc(MAX_PROFILE, sizeof *result->profile);
+    if (!result->profile) {
+        tool_say(PROGRAM, "out of memory");
+        return TOOL_EXIT_RESOURCE;
+    }
+    int exit_code = take_profile(rig, result->profile, &result->n_profile);
+    for (size_t i = 0; i < result->n_profile; i++) {
+        struct bn_op_profile *now = &result->profile[i];
+        now->runs -= before[i].runs;
+        now->barriers -= before[i].barriers;
+        now->ns -= before[i].ns;
+        now->alone_ns -= before[i].alone_ns;
+        now->work_ns -= before[i].work_ns;
+    }
+    return exit_code;
+}
+
+static void add_figures(struct result *result, struct run *run, double seconds, double joules)
+{
+    const struct test *test = run->test;
+    double tokens = ((double)test->n_prompt + test->n_gen) * test->sessions, bytes, macs;
+    double sorted[1000];
+    size_t n = result->n_samples;
+    count_work(run->rig, test, result->n_ubatch, &bytes, &macs);
+    memcpy(sorted, result->samples, n * sizeof *sorted);
+    result->mean = stats_mean(sorted, n);
+    result->stdev = stats_stdev(sorted, n);
+    result->median = stats_median(sorted, n);
+    result->p50_ms = stats_quantile(run->gaps, run->n_gaps, 0.5) * 1e3;
+    result->p99_ms = stats_quantile(run->gaps, run->n_gaps, 0.99) * 1e3;
+    result->bytes_per_token = bytes / tokens;
+    result->macs_per_token = macs / tokens;
+    result->n_tokens = (uint64_t)(tokens * (double)n);
+    result->seconds = seconds;
+    result->joules_per_token = joules / (double)result->n_tokens;
+    result->head = run->rig->stats.head;
+}
+
+// All repetitions of a prepared test.
+static int measure(struct bench *bench, struct run *run, struct result *result)
+{
+    struct bn_op_profile before[MAX_PROFILE] = {{0}};
+    const struct test *test = run->test;
+    double seconds, total = 0;
+    size_t n = 0;
+    int exit_code = 0;
+    if (bench->settings.warmup)
+        exit_code = repeat(run, &seconds);
+    run->n_gaps = 0;
+    if (!exit_code && bench->settings.breakdown)
+        exit_code = take_profile(run->rig, before, &n);
+    double joules = machine_joules();
+    for (uint32_t i = 0; i < bench->settings.repetitions && !exit_code; i++) {
+        exit_code = repeat(run, &seconds);
+        result->samples[result->n_samples++] =
+            ((double)test->n_prompt + test->n_gen) * test->sessions / fmax(seconds, 1e-9);
+        total += seconds;
+    }
+    joules = machine_joules_between(joules, machine_joules());
+    if (!exit_code && bench->settings.breakdown)
+        exit_code = add_breakdown(result, run->rig, before);
+    if (!exit_code)
+        add_figures(result, run, total, joules);
+    return exit_code;
+}
+
+// One test, its result added to those of the bench.
+static int run_test(struct bench *bench, struct rig *rig, const struct test *test, enum pages pages)
+{
+    const struct bn_device_info *device = bn_device_get_info(rig->device);
+    const struct bn_engine_config *config = bn_engine_get_config(rig->engine);
+    uint32_t repetitions = bench->settings.repetitions;
+    void *grown = bench_grow(bench->results, bench->n_results, sizeof *bench->results);
+    if (!grown)
+        return TOOL_EXIT_RESOURCE;
+    bench->results = grown;
+    struct result *result = &bench->results[bench->n_results++];
+    *result = (struct result){.threads = device->threads,
+                              .pages = pages,
+                              .huge_share = rig->huge_share,
+                              .n_prompt = test->n_prompt,
+                              .n_gen = test->n_gen,
+                              .depth = test->depth,
+                              .sessions = test->sessions,
+                              .n_batch = test->n_batch,
+                              .n_ubatch = config->n_batch,
+                              .achieved_gb = NAN,
+                              .read_gb = NAN,
+                              .read_median_gb = NAN,
+                              .int8_share = NAN};
+    snprintf(result->test, sizeof result->test, "%s", test->name);
+    snprintf(result->device, sizeof result->device, "%s", device->id);
+    snprintf(result->isa, sizeof result->isa, "%s", device->isa);
+    uint32_t rows = test->n_prompt < test->n_batch ? test->n_prompt : test->n_batch;
+    rows = rows > test->sessions ? rows : test->sessions;
+    result->batch = rows < config->n_batch ? rows : config->n_batch;
+
+    // The longest step, and a start further on for each token that is made.
+    size_t room = (size_t)test->n_gen + test->n_batch + (size_t)config->n_batch * test->sessions;
+    struct run run = {.rig = rig, .test = test};
+    run.items = calloc(test->sessions, sizeof *run.items);
+    run.tokens = calloc(room, sizeof *run.tokens);
+    run.gaps = calloc((size_t)test->n_gen * (repetitions + 1) + 1, sizeof *run.gaps);
+    result->samples = calloc(repetitions, sizeof *result->samples);
+    int exit_code = 0;
+    if (!run.items || !run.tokens || !run.gaps || !result->samples) {
+        tool_say(PROGRAM, "out of memory");
+        exit_code = TOOL_EXIT_RESOURCE;
+    } else {
+        fill_tokens(run.tokens, room, bn_model_get_info(rig->model)->n_vocab);
+        exit_code = rig_open_sessions(rig, test->sessions);
+    }
+    if (!exit_code)
+        exit_code = fill_context(&run, test->depth, config->n_batch, false);
+    if (!exit_code)
+        exit_code = measure(bench, &run, result);
+    rig_close_sessions(rig);
+    free(run.items);
+    free(run.tokens);
+    free(run.gaps);
+    return exit_code;
+}
+
+static struct test *add_test(struct test **tests, size_t *n, uint32_t prompt, uint32_t gen, uint32_t depth,
+                             uint32_t sessions, uint32_t n_batch)
+{
+    struct test *grown = bench_grow(*tests, *n, sizeof **tests);
+    if (!grown)
+        return NULL;
+    *tests = grown;
+    struct test *test = &grown[(*n)++];
+    char parts[4][16] = {"", "", "", ""};
+    if (prompt)
+        snprintf(parts[0], sizeof parts[0], "pp%u", prompt);
+    if (gen)
+        snprintf(parts[1], sizeof parts[1], "%stg%u", prompt ? "+" : "", gen);
+    if (depth)
+        snprintf(parts[2], sizeof parts[2], " @ d%u", depth);
+    if (sessions > 1)
+        snprintf(parts[3], sizeof parts[3], " x%u", sessions);
+    *test = (struct test){.n_prompt = prompt, .n_gen = gen, .depth = depth, .sessions = sessions, .n_batch = n_batch};
+    snprintf(test->name, sizeof test->name, "%s%s%s%s", parts[0], parts[1], parts[2], parts[3]);
+    return test;
+}
+
+// All tests that one engine runs. Ownership: the caller frees *tests.
+static int list_tests(const struct plan *plan, struct test **tests, size_t *n)
+{
+    bool good = true;
+    for (size_t d = 0; d < plan->depths.n; d++) {
+        uint32_t depth = plan->depths.value[d];
+        for (size_t b = 0; b < plan->batches.n; b++) {
+            uint32_t batch = plan->batches.value[b];
+            for (size_t i = 0; i < plan->prompts.n && good; i++)
+                good = !plan->prompts.value[i] || add_test(tests, n, plan->prompts.value[i], 0, depth, 1, batch);
+            for (size_t i = 0; i < plan->pair_prompts.n && good; i++)
+                good = add_test(tests, n, plan->pair_prompts.value[i], plan->pair_gens.value[i], depth, 1, batch);
+        }
+        for (size_t i = 0; i < plan->gens.n; i++) {
+            for (size_t s = 0; s < plan->sessions.n && good; s++)
+                good = !plan->gens.value[i] || add_test(tests, n, 0, plan->gens.value[i], depth,
+                                                        plan->sessions.value[s], plan->batches.value[0]);
+        }
+    }
+    return good ? 0 : TOOL_EXIT_RESOURCE;
+}
+
+// An engine that is large enough for all tests.
+static int configure(const struct test *tests, size_t n, uint32_t n_ubatch, struct bn_engine_config *config)
+{
+    uint64_t positions = 0;
+    BN_INIT(*config);
+    config->n_batch = n_ubatch;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t length = (uint64_t)tests[i].depth + tests[i].n_prompt + tests[i].n_gen;
+        uint64_t pages = (length + BN_PAGE_POSITIONS - 1) / BN_PAGE_POSITIONS * tests[i].sessions;
+        config->n_ctx = length > config->n_ctx ? (uint32_t)length : config->n_ctx;
+        config->n_sessions = tests[i].sessions > config->n_sessions ? tests[i].sessions : config->n_sessions;
+        positions = pages * BN_PAGE_POSITIONS > positions ? pages * BN_PAGE_POSITIONS : positions;
+    }
+    if (positions > UINT32_MAX) {
+        tool_say(PROGRAM, "%llu positions are too many: fewer --sessions or a smaller --depth",
+                 (unsigned long long)positions);
+        return TOOL_EXIT_USAGE;
+    }
+    config->n_positions = (uint32_t)positions;
+    return 0;
+}
+
+static void tell(const struct bench *bench, const struct result *result)
+{
+    bench_progress(bench, "%s, %u thread%s: %.2f tokens/s", result->test, result->threads,
+                   result->threads == 1 ? "" : "s", result->median);
+}
+
+static int run_engine(struct bench *bench, struct rig *rig, uint32_t n_ubatch, enum pages pages)
+{
+    struct test *tests = NULL;
+    struct bn_engine_config config;
+    size_t n = 0;
+    int exit_code = list_tests(&bench->plan, &tests, &n);
+    if (!exit_code && n)
+        exit_code = configure(tests, n, n_ubatch, &config);
+    if (!exit_code && n)
+        exit_code = rig_open_engine(rig, &config);
+    for (size_t i = 0; i < n && !exit_code; i++) {
+        exit_code = run_test(bench, rig, &tests[i], pages);
+        if (!exit_code)
+            tell(bench, &bench->results[bench->n_results - 1]);
+    }
+    rig_close_engine(rig);
+    free(tests);
+    return exit_code;
+}
+
+static void note_model(struct bench *bench, const struct rig *rig)
+{
+    const struct bn_model_info *info = bn_model_get_info(rig->model);
+    snprintf(bench->model.name, sizeof bench->model.name, "%s", info->name);
+    snprintf(bench->model.architecture, sizeof bench->model.architecture, "%s", info->architecture);
+    bench->model.n_params = info->n_params;
+    bench->model.bytes = info->bytes;
+}
+
+static int run_pages(struct bench *bench, uint32_t threads, enum pages pages)
+{
+    struct rig rig;
+    int exit_code = rig_open_device(&rig, bench, threads, pages);
+    if (!exit_code)
+        exit_code = rig_open_model(&rig, bench);
+    if (!exit_code)
+        note_model(bench, &rig);
+    for (size_t i = 0; i < bench->plan.ubatches.n && !exit_code; i++)
+        exit_code = run_engine(bench, &rig, bench->plan.ubatches.value[i], pages);
+    rig_close(&rig);
+    return exit_code;
+}
+
+// What the tests of this thread count came to, against what the machine can do.
+static void compare_with_limits(struct bench *bench, size_t first, const struct limits *limits)
+{
+    for (size_t i = first; i < bench->n_results; i++) {
+        struct result *result = &bench->results[i];
+        enum pages pages = result->huge_share > 0.5 ? PAGES_HUGE : PAGES_SMALL;
+        result->achieved_gb = result->median * result->bytes_per_token * 1e-9;
+        if (limits) {
+            result->read_gb = limits->read_gb[pages];
+            result->read_median_gb = limits->median_gb[pages];
+            result->int8_share = result->median * result->macs_per_token / limits->macs;
+        }
+    }
+}
+
+static int measure_limits(struct bench *bench, struct limits *limits, uint32_t threads, const char *when)
+{
+    bench_progress(bench, "reading memory, %u thread%s, %s", threads, threads == 1 ? "" : "s", when);
+    return limits_measure(limits, threads, bench->plan.mem);
+}
+
+static int run_threads(struct bench *bench, uint32_t threads)
+{
+    struct rig rig;
+    size_t first = bench->n_results;
+    int exit_code = rig_open_device(&rig, bench, threads, PAGES_HUGE);
+    if (!exit_code) {
+        const struct bn_device_info *info = bn_device_get_info(rig.device);
+        threads = info->threads;
+        snprintf(bench->machine, sizeof bench->machine, "%s", info->name);
+    }
+    rig_close(&rig);
+    if (exit_code)
+        return exit_code;
+    struct limits *limits = NULL;
+    if (bench->settings.limits && threads) {
+        limits = bench_grow(bench->limits, bench->n_limits, sizeof *bench->limits);
+        if (!limits)
+            return TOOL_EXIT_RESOURCE;
+        bench->limits = limits;
+        limits = &bench->limits[bench->n_limits++];
+        memset(limits, 0, sizeof *limits);
+        exit_code = measure_limits(bench, limits, threads, "before the tests");
+    }
+    for (size_t i = 0; i < bench->plan.n_pages && !exit_code; i++)
+        exit_code = run_pages(bench, threads, bench->plan.pages[i]);
+    if (limits && !exit_code && bench->n_results > first)
+        exit_code = measure_limits(bench, limits, threads, "after the tests");
+    if (!exit_code)
+        compare_with_limits(bench, first, limits);
+    return exit_code;
+}
+
+int tests_run(struct bench *bench)
+{
+    int exit_code = bench_find_model(bench);
+    for (size_t i = 0; i < bench->plan.threads.n && !exit_code; i++)
+        exit_code = run_threads(bench, bench->plan.threads.value[i]);
+    return exit_code;
+}
