@@ -13,7 +13,7 @@ extern "C" {
 // How much an engine can hold at once; it decides how much memory bn_engine_create takes.
 // How the most likely tokens are found. SCAN keeps an int8 copy of the head and computes the exact logits of those rows
 // only that a bound cannot rule out: the same tokens from half the bytes of an f16 head. FULL computes all logits. AUTO
-// takes SCAN for heads of 16 MiB and more, if the device can.
+// takes SCAN for heads of 16 MiB and more, if the device can and n_outputs is at most BN_TOP_OUTPUTS.
 enum bn_head { BN_HEAD_AUTO, BN_HEAD_FULL, BN_HEAD_SCAN };
 
 // What an engine reserves. Zero is the default of every field.

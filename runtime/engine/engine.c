@@ -128,7 +128,8 @@ static bool wants_scan(const struct bn_engine *engine)
 {
     const struct bn_tensor *head = engine->model->output;
     return engine->config.head == BN_HEAD_SCAN ||
-           (engine->config.head == BN_HEAD_AUTO && bn_layout_bytes(head->layout, head->rows, head->cols) >= SCAN_FROM);
+           (engine->config.head == BN_HEAD_AUTO && engine->config.n_outputs <= BN_TOP_OUTPUTS &&
+            bn_layout_bytes(head->layout, head->rows, head->cols) >= SCAN_FROM);
 }
 
 static enum bn_result build(struct bn_engine *engine, struct bn_error *err)
