@@ -20,4 +20,4 @@ class NoPermission(unittest.TestCase):
         self.assertIn("Permission denied", result.err)
 
 
-main()
+main(needs_model=False)

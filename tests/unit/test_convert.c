@@ -15,6 +15,7 @@
 #include "runtime/layout/layout.h"
 #include "runtime/model/gguf.h"
 #include "runtime/model/model_impl.h"
+#include "tests/without.h"
 
 static struct bn_runtime *runtime;
 static char folder[] = "/tmp/bitnet-test-XXXXXX";
@@ -399,6 +400,8 @@ END_TEST
 
 int main(void)
 {
+    if (without_pcre2())
+        return 77;
     if (!mkdtemp(folder) || bn_runtime_create(NULL, &runtime, NULL) != BN_OK)
         return 99;
     TCase *tcase = tcase_create("convert");

@@ -4,6 +4,7 @@
 #include <bitnet/bitnet.h>
 
 #include "gguf_build.h"
+#include "tests/without.h"
 
 static struct bn_runtime *runtime;
 static struct build *b;
@@ -316,6 +317,8 @@ END_TEST
 
 int main(void)
 {
+    if (without_pcre2())
+        return 77;
     b = calloc(1, sizeof(*b));
     if (!b || bn_runtime_create(NULL, &runtime, NULL) != BN_OK)
         return 99;

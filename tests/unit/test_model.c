@@ -7,6 +7,7 @@
 
 #include "gguf_build.h"
 #include "runtime/model/model_impl.h"
+#include "tests/without.h"
 
 static struct bn_runtime *runtime;
 static struct build *b;
@@ -368,6 +369,8 @@ END_TEST
 
 int main(void)
 {
+    if (without_pcre2())
+        return 77;
     b = calloc(1, sizeof(*b));
     if (!b || bn_runtime_create(NULL, &runtime, NULL) != BN_OK)
         return 99;

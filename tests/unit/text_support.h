@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bn_config.h"
 #include "runtime/text/tokenizer.h"
+#include "tests/without.h"
 
 #define MAX_TOKENS 4096
 
@@ -109,13 +109,6 @@ static inline void check_ids(const struct bn_tokenizer *tokenizer, const char *t
               sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
 
 // For main of tests that make tokenizers.
-static inline bool without_pcre2(void)
-{
-    if (!BN_HAVE_PCRE2)
-        puts("skipped: this build has no PCRE2, so every vocabulary is refused");
-    return !BN_HAVE_PCRE2;
-}
-
 static inline int run_tests(const char *name, const TTest *const *tests, size_t n_tests)
 {
     Suite *suite = suite_create(name);
