@@ -59,14 +59,18 @@ def main():
         for kind, flags in link.items():
             program = os.path.join(root, kind)
             run([*compiler, "-std=c17", "-Wall", "-Wextra", "-Werror", example, *config("--cflags"), *flags, "-o", program])
+            if os.environ["BITNET_TEST_PCRE2"] != "1":
+                continue
             path = {"LD_LIBRARY_PATH": libdir} if kind == "shared" else {}
             model = os.path.join(top, "share/bitnet/models/stories.gguf")
             text[kind] = run([program, model, "Once upon a time"], env={**os.environ, **path})
             print(f"{kind}: {text[kind]!r}")
-        if text["shared"] != text["static"] or len(text["shared"]) < 20:
-            wrong.append("the two programs do not tell the same story")
+    if text and (text["shared"] != text["static"] or len(text["shared"]) < 20):
+        wrong.append("the two programs do not tell the same story")
+    if not text:
+        wrong.append("the programs were built, not run: this build has no PCRE2, so the model is refused")
     print("\n".join(wrong))
-    return 1 if wrong else 0
+    return 0 if not wrong else 77 if len(wrong) == 1 and not text else 1
 
 
 sys.exit(main())
