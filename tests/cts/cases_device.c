@@ -65,8 +65,9 @@ static void order(struct cts *cts)
 // More submissions than the queue holds: BUSY at most, nothing lost, the timeline only grows.
 static void timeline(struct cts *cts)
 {
-    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = cts_buffer(cts, 64, "timeline"),
-                   b = cts_buffer(cts, 64, NULL);
+    static const char text[64] = "timeline";
+    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = cts_buffer(cts, sizeof(text), text),
+                   b = cts_buffer(cts, sizeof(text), NULL);
     struct bn_command *command = record_copy(cts, &a, &b, &slot);
     uint64_t last = cts->submitted, value = 0, busy = 0, target = cts->submitted + 1000;
     while (cts->submitted < target && cts->failures == 0) {
@@ -88,7 +89,7 @@ static void timeline(struct cts *cts)
     bn_device_get_caps(cts->device, &caps);
     CTS_MUST(bn_queue_poll(cts->queue, &value, &cts->error));
     CTS_CHECK(value == cts->submitted, "the timeline ends at %llu", (unsigned long long)value);
-    CTS_CHECK(memcmp(b.buffer->host, "timeline", 8) == 0, "the copy did not happen");
+    CTS_CHECK(memcmp(b.buffer->host, text, sizeof(text)) == 0, "the copy did not happen");
     bn_command_destroy(command);
     cts_free(&a);
     cts_free(&b);
