@@ -30,6 +30,14 @@ static void buffers(struct cts *cts)
                   "misaligned import");
 }
 
+// A buffer of 64 bytes that starts with the text.
+static struct bn_span text_buffer(struct cts *cts, const char *text)
+{
+    char bytes[64] = "";
+    snprintf(bytes, sizeof(bytes), "%s", text);
+    return cts_buffer(cts, sizeof(bytes), bytes);
+}
+
 static struct bn_command *record_copy(struct cts *cts, const struct bn_span *from, const struct bn_span *to,
                                       const struct bn_span *slot)
 {
@@ -65,9 +73,7 @@ static void order(struct cts *cts)
 // More submissions than the queue holds: BUSY at most, nothing lost, the timeline only grows.
 static void timeline(struct cts *cts)
 {
-    static const char text[64] = "timeline";
-    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = cts_buffer(cts, sizeof(text), text),
-                   b = cts_buffer(cts, sizeof(text), NULL);
+    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = text_buffer(cts, "timeline"), b = cts_buffer(cts, 64, NULL);
     struct bn_command *command = record_copy(cts, &a, &b, &slot);
     uint64_t last = cts->submitted, value = 0, busy = 0, target = cts->submitted + 1000;
     while (cts->submitted < target && cts->failures == 0) {
@@ -89,7 +95,7 @@ static void timeline(struct cts *cts)
     bn_device_get_caps(cts->device, &caps);
     CTS_MUST(bn_queue_poll(cts->queue, &value, &cts->error));
     CTS_CHECK(value == cts->submitted, "the timeline ends at %llu", (unsigned long long)value);
-    CTS_CHECK(memcmp(b.buffer->host, text, sizeof(text)) == 0, "the copy did not happen");
+    CTS_CHECK(memcmp(b.buffer->host, "timeline", 8) == 0, "the copy did not happen");
     bn_command_destroy(command);
     cts_free(&a);
     cts_free(&b);
@@ -102,7 +108,7 @@ static void queues(struct cts *cts)
     struct bn_queue *second;
     if (!CTS_MUST(bn_queue_open(cts->device, &second, &cts->error)))
         return;
-    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = cts_buffer(cts, 64, "one"), b = cts_buffer(cts, 64, NULL);
+    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = text_buffer(cts, "one"), b = cts_buffer(cts, 64, NULL);
     struct bn_command *command = record_copy(cts, &a, &b, &slot);
     struct bn_submission submission = {command, 5, NULL, 0};
     uint64_t value = 1;
@@ -129,7 +135,7 @@ static void deadline(struct cts *cts)
 static void stop(struct cts *cts)
 {
     uint32_t word = 7;
-    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = cts_buffer(cts, 64, "stop"), b = cts_buffer(cts, 64, NULL);
+    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = text_buffer(cts, "stop"), b = cts_buffer(cts, 64, NULL);
     struct bn_command *command = record_copy(cts, &a, &b, &slot);
     cts_submit(cts, command, &word, 7);
     cts_wait(cts);
@@ -212,7 +218,7 @@ static void misuse(struct cts *cts)
 // A destroyed buffer cannot be recorded; one that a command uses lives on until the command is gone.
 static void lifetimes(struct cts *cts)
 {
-    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = cts_buffer(cts, 64, "alive"), b = cts_buffer(cts, 64, NULL);
+    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), a = text_buffer(cts, "alive"), b = cts_buffer(cts, 64, NULL);
     struct bn_command *command = record_copy(cts, &a, &b, &slot), *none;
     struct bn_buffer *source = a.buffer;
     bn_buffer_destroy(source);
