@@ -1,6 +1,7 @@
 """bitnet-bench: its options, the forms of its output, what it refuses. Tiny runs; no figure is judged."""
 import csv
 import io
+import xml.etree.ElementTree
 
 from cli import *  # noqa: F403
 
@@ -117,9 +118,70 @@ class Tables(unittest.TestCase):
         self.assertTrue(table[0].startswith("| model | size | params |"), table[0])
         self.assertTrue(any("| tg4 @ d3 |" in line for line in table))
         self.assertEqual(len({line.count("|") for line in table[:6]}), 1)
-        self.assertRegex(result.text, r"(?m)^\d+ threads?: reads [\d.]+ GB/s in 4k pages")
+        self.assertRegex(result.text, r"(?m)^\d+ threads?, 1 MiB: reads [\d.]+ GB/s in 4k pages")
         self.assertIn("before the tests", result.err)
         self.assertNotIn("before the tests", bench("-q").err)
+
+
+class Others(unittest.TestCase):
+    @needs_json
+    def test_kernels(self):
+        rows = call(BENCH, "--kernels", "--json", "-r", "1", "--mem", "1M", "--isa", "scalar").json
+        self.assertEqual({row["isa"] for row in rows}, {"scalar"})
+        self.assertIn("ternary 13824x2560 x128", [row["test"] for row in rows])
+        for row in rows:
+            self.assertEqual(([name for name in FIELDS if name not in row], row["threads"]), ([], 1))
+            self.assertGreater(row["seconds"], 0)
+            if row["gb_per_second"] is not None:
+                self.assertGreater(row["gmac_per_second"], 0)
+        result = call(BENCH, "--kernels", "--csv", "-r", "1", "--mem", "1M", "--isa", "scalar", "-q")
+        self.assertEqual([row["test"] for row in csv.DictReader(io.StringIO(result.text))],
+                         [row["test"] for row in rows])
+        self.assertEqual(call(BENCH, "--kernels", "--isa", "mmx").code, 2)
+
+    @needs_json
+    def test_breakdown(self):
+        prompt, decode = objects("--no-limits", "--breakdown", "-t", "2")
+        ops = {row["op"]: row for row in decode["breakdown"]}
+        self.assertTrue({None} < set(ops))
+        calls = {op.split()[0]: row["calls_per_token"] for op, row in ops.items() if op}
+        self.assertEqual((calls["gate_up"], calls["gate_up"] % 1), (calls["qkv"], 0))
+        for row in decode["breakdown"]:
+            if row["op"]:
+                self.assertTrue(0 <= row["wait_share"] <= 1, row)
+                self.assertLessEqual(row["barriers_per_token"], 2 * row["calls_per_token"])
+        self.assertAlmostEqual(sum(row["us_per_token"] for row in decode["breakdown"]) *
+                               decode["tokens_per_second_median"] / 1e6, 1, places=1)
+        embed = next(row for row in prompt["breakdown"] if row["op"].startswith("embed"))
+        self.assertEqual(embed["calls_per_token"], 1 / 8)
+        self.assertEqual(bench("--breakdown", "--no-limits", "-d", "null").code, 4)
+        self.assertIn("| all |", bench("--breakdown", "--no-limits").text)
+
+    def test_plot(self):
+        path = path_of("plot.svg")
+        result = bench("-t", "1,2", "--depth", "0,9", "--sessions", "1,2", "--plot", path)
+        self.assertEqual(result.code, 0, result.err)
+        root = xml.etree.ElementTree.parse(path).getroot()
+        texts = ["".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")]
+        for wanted in ("Roofline, 2 threads", "threads", "positions in the context", "sessions in one batch", "pp8",
+                       "tg4 x2"):
+            self.assertIn(wanted, texts)
+        width, height = float(root.get("width")), float(root.get("height"))
+        for node in root.iter():
+            for x, y in (("x", "y"), ("x1", "y1"), ("x2", "y2"), ("cx", "cy")):
+                if node.get(x) is not None:
+                    self.assertTrue(0 <= float(node.get(x)) <= width and 0 <= float(node.get(y)) <= height, node.attrib)
+        self.assertEqual([name for name in os.listdir(scratch.name) if ".tmp" in name], [])
+        self.assertEqual(bench("--no-limits", "--plot", path_of("no/such.svg")).code, 2)
+        self.assertEqual(bench("--no-limits", "-n", "0", "--plot", path).code, 0)  # nothing to compare: an empty picture
+
+    @needs_json
+    def test_head(self):
+        rows = [objects("--no-limits", "-p", "0", "--head", how)[0] for how in ("full", "scan")]
+        self.assertEqual([row["head"] for row in rows], ["f16", "int8 scan, f16"])
+        self.assertIsNone(rows[0]["rescored_rows"])
+        self.assertGreaterEqual(rows[1]["rescored_rows"], 40)
+        self.assertEqual(objects("--no-limits", "-p", "0", "--head", "scan", "--top-k", "0")[0]["head"], "f16")
 
 
 class Refused(unittest.TestCase):
@@ -133,7 +195,8 @@ class Refused(unittest.TestCase):
                            (["--pages", "4k,"], "--pages"), (["--mem", "0"], "--mem"), (["--mem", "8T"], "--mem"),
                            (["--mem", "99999999999999999999"], "--mem"), (["--mem", "8MB"], "--mem"),
                            (["-d", "4000"], "--depth"), (["-o", "xml"], "xml"), (["--csv", "-o", "csv"], "give one"),
-                           (["--synthetic", "tiny"], "give one"), (["--kernels"], "--kernels"), (["more"], "more"),
+                           (["--synthetic", "tiny"], "give one"), (["--kernels"], "--kernels"), (["--top-k", "9999"], "--top-k"),
+                           (["more"], "more"),
                            (["--n-depth", "4"], "--depth"), (["-ngl", "9"], "-d"), (["-fa", "1"], "attention"),
                            (["-ctk", "q8_0"], "f16"), (["-oe", "md"], "stderr")):
             result = call(BENCH, "-m", MODEL, *args)

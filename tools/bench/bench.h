@@ -9,7 +9,7 @@
 
 #define PROGRAM "bitnet-bench"
 
-enum { MAX_NUMBERS = 64, MAX_LOOPS = 16, MAX_PROFILE = 64 };
+enum { MAX_NUMBERS = 64, MAX_LOOPS = 12, MAX_PASSES = 64, MAX_PROFILE = 64 };
 
 enum output { OUTPUT_MD, OUTPUT_CSV, OUTPUT_JSON };
 
@@ -27,6 +27,9 @@ struct settings {
     int wait;
     bool limits;
     const char *mem;
+    int head;
+    uint32_t top_k;
+    const char *plot;
     bool kernels, breakdown;
     int output;
     bool json, csv, quiet;
@@ -85,17 +88,21 @@ struct limits {
     uint32_t threads;
     size_t mem;
     size_t n_loops;
-    const char *loop_names[MAX_LOOPS];
-    double loop_gb[N_PAGES][MAX_LOOPS]; // best pass of each loop, GB/s
-    double read_gb[N_PAGES];            // best pass of all loops
-    double median_gb[N_PAGES];          // median pass of the best loop
+    struct {
+        const char *name;
+        double seconds[N_PAGES][MAX_PASSES]; // of each pass, fastest first
+        size_t n_passes[N_PAGES];
+        double gb[N_PAGES]; // per second, median pass
+    } loops[MAX_LOOPS];
+    double read_gb[N_PAGES]; // median pass of the best loop, GB/s
+    double best_gb[N_PAGES]; // best pass of all loops
     const char *read_loop[N_PAGES];
     double huge_share[N_PAGES]; // of the memory read that lay in huge pages
-    double macs;                // int8 multiply-accumulates per second
+    double macs;                // int8 multiply-accumulates per second, best pass
     const char *mac_loop;
 };
 
-// Measures, or measures again and keeps the better figures if `limits` has been filled before.
+// Measures, or measures again and adds to what `limits` holds from before. Zero it to start.
 int limits_measure(struct limits *limits, uint32_t threads, size_t mem);
 
 // Bytes of anonymous memory in huge pages: of the mapping at `address`, or of the whole process for NULL.
@@ -134,11 +141,13 @@ struct result {
     double p50_ms, p99_ms;      // from one token of a session to the next
     double bytes_per_token;
     double macs_per_token;
-    double achieved_gb;             // per second, at the median
-    double read_gb, read_median_gb; // of the pages that the weights lie in
-    double int8_share;              // of the peak, at the median
+    double achieved_gb;           // per second, at the median
+    double read_gb, read_best_gb; // of the pages that the weights lie in
+    double int8_share;            // of the peak, at the median
     double joules_per_token;
-    const char *head;
+    const char *head;              // its layout
+    bool scanned;                  // through the scan copy
+    double rescored;               // rows of the head whose exact logit was computed, per output
     struct bn_op_profile *profile; // --breakdown: of the repetitions only
     size_t n_profile;
     double seconds;    // of all repetitions
@@ -185,9 +194,11 @@ int kernels_run(struct bench *bench);
 
 int report_print(struct bench *bench);
 void report_notes(const struct bench *bench);                                    // on stderr
+void report_head(const struct result *result, char *text, size_t bytes);         // "f16", "int8 scan, f16"
 const char *report_pages(const struct result *result);                           // "huge", "4k", "file"
 const struct limits *report_limits(const struct bench *bench, uint32_t threads); // NULL: not measured
 int report_print_json(struct bench *bench);
+int plot_write(struct bench *bench);
 
 // What the report says of the breakdown of one result.
 struct breakdown_row {

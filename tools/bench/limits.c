@@ -15,8 +15,8 @@ enum {
     HUGE_PAGE = 2 << 20,
     BLOCK = 64 << 10, // that interleaved threads take turns with
     SHARE = 16 << 10, // granularity of shares in one piece
-    MOST_PASSES = 32,
-    PEAK_PASSES = 32,
+    LEAST_PASSES = 5,
+    PEAK_PASSES = MAX_PASSES / 2,
     PEAK_ROUNDS = 100000, // of a loop of some 16 instructions: a millisecond
 };
 
@@ -35,8 +35,8 @@ struct worker {
     uint32_t index;
     pthread_t thread;
     bool started;
-    double start[MOST_PASSES], end[MOST_PASSES]; // seconds
-    double work;                                 // of one pass: bytes or multiply-accumulates
+    double start[MAX_PASSES / 2], end[MAX_PASSES / 2]; // seconds
+    double work;                                       // of one pass: bytes or multiply-accumulates
     volatile uint64_t sum;
 };
 
@@ -114,28 +114,37 @@ static int run_job(struct job *job, double *seconds, double *work)
     return 0;
 }
 
+// Adds the passes of one loop to those from before.
+static void add_passes(struct limits *limits, size_t loop, enum pages pages, const double *seconds, size_t passes)
+{
+    double *all = limits->loops[loop].seconds[pages];
+    size_t held = limits->loops[loop].n_passes[pages];
+    for (size_t i = 0; i < passes && held < MAX_PASSES; i++)
+        all[held++] = seconds[i];
+    limits->loops[loop].n_passes[pages] = held;
+    limits->loops[loop].gb[pages] = (double)limits->mem / stats_median(all, held) * 1e-9;
+    limits->best_gb[pages] = fmax(limits->best_gb[pages], (double)limits->mem / all[0] * 1e-9); // it is sorted now
+}
+
 static int measure_reads(struct limits *limits, enum pages pages, uint8_t *data)
 {
     struct read_loop loops[MAX_LOOPS];
-    double seconds[MOST_PASSES], work;
+    double seconds[MAX_PASSES / 2], work;
     limits->n_loops = loops_list(loops);
     // Small amounts are read more often, else a disturbance would hit all passes.
     size_t passes = ((size_t)4 << 30) / limits->mem;
-    passes = passes < 4 ? 4 : passes > MOST_PASSES ? MOST_PASSES : passes;
+    passes = passes < LEAST_PASSES ? LEAST_PASSES : passes > MAX_PASSES / 2 ? MAX_PASSES / 2 : passes;
+    limits->read_gb[pages] = 0;
     for (size_t i = 0; i < limits->n_loops; i++) {
         struct job job = {
             .read = &loops[i], .data = data, .bytes = limits->mem, .threads = limits->threads, .passes = (int)passes};
         int exit_code = run_job(&job, seconds, &work);
         if (exit_code)
             return exit_code;
-        double median = (double)limits->mem / stats_median(seconds, passes) * 1e-9;
-        double best = (double)limits->mem / seconds[0] * 1e-9; // they are sorted now
-        limits->loop_names[i] = loops[i].name;
-        if (!(limits->loop_gb[pages][i] >= best))
-            limits->loop_gb[pages][i] = best;
-        if (!(limits->read_gb[pages] >= best)) {
-            limits->read_gb[pages] = best;
-            limits->median_gb[pages] = median;
+        limits->loops[i].name = loops[i].name;
+        add_passes(limits, i, pages, seconds, passes);
+        if (limits->loops[i].gb[pages] > limits->read_gb[pages]) {
+            limits->read_gb[pages] = limits->loops[i].gb[pages];
             limits->read_loop[pages] = loops[i].name;
         }
     }
@@ -163,32 +172,24 @@ static int measure_pages(struct limits *limits, enum pages pages)
 static int measure_peak(struct limits *limits)
 {
     struct job job = {.peak = peak_find(), .threads = limits->threads, .passes = PEAK_PASSES};
-    double seconds[MOST_PASSES], work;
-    if (!job.peak)
+    double seconds[MAX_PASSES / 2], work;
+    if (!job.peak) {
+        limits->macs = NAN;
         return 0;
+    }
     int exit_code = run_job(&job, seconds, &work);
     if (exit_code)
         return exit_code;
     (void)stats_median(seconds, PEAK_PASSES); // sorts
-    double macs = work / seconds[0];
-    if (!(limits->macs >= macs))
-        limits->macs = macs;
+    limits->macs = fmax(limits->macs, work / seconds[0]);
     limits->mac_loop = job.peak->name;
     return 0;
 }
 
 int limits_measure(struct limits *limits, uint32_t threads, size_t mem)
 {
-    if (!limits->n_loops) {
-        limits->threads = threads;
-        limits->mem = mem;
-        limits->macs = NAN;
-        for (int pages = 0; pages < N_PAGES; pages++) {
-            limits->read_gb[pages] = limits->median_gb[pages] = NAN;
-            for (size_t i = 0; i < MAX_LOOPS; i++)
-                limits->loop_gb[pages][i] = NAN;
-        }
-    }
+    limits->threads = threads;
+    limits->mem = mem;
     int exit_code = measure_peak(limits);
     for (int pages = 0; pages < N_PAGES && !exit_code; pages++)
         exit_code = measure_pages(limits, (enum pages)pages);

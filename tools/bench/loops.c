@@ -32,10 +32,8 @@ static const struct {
     {{"256-bit, page ahead", false, read_ahead_32}, 256},
     {{"256-bit, 4 streams", false, read_streams_32}, 256},
     {{"256-bit, interleaved", true, read_sequential_32}, 256},
-    {{"256-bit, interleaved, page ahead", true, read_ahead_32}, 256},
     {{"512-bit", false, read_sequential_64}, 512},
     {{"512-bit, page ahead", false, read_ahead_64}, 512},
-    {{"512-bit, interleaved, page ahead", true, read_ahead_64}, 512},
 #endif
 };
 

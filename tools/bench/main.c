@@ -111,6 +111,8 @@ int main(int argc, char **argv)
         exit_code = bench.settings.kernels ? kernels_run(&bench) : tests_run(&bench);
     if (go && !exit_code)
         exit_code = bench.settings.output == OUTPUT_JSON ? report_print_json(&bench) : report_print(&bench);
+    if (go && !exit_code && bench.settings.plot)
+        exit_code = plot_write(&bench);
     if (go && !exit_code)
         exit_code = tool_out_finish(&bench.out, PROGRAM);
     bench_finish(&bench);

@@ -13,6 +13,7 @@ static const struct settings defaults = {
     .warmup = true,
     .limits = true,
     .mem = "1G",
+    .top_k = 40,
 };
 
 static const struct tool_option options[] = {
@@ -77,6 +78,16 @@ static const struct tool_option options[] = {
      .arg = "LIST",
      .shown = "512",
      .help = "most tokens that the device computes at once"},
+    {.names = "--head",
+     TOOL_WORD(S, head, "auto full scan"),
+     .arg = "HOW",
+     .help = "compute all logits, or scan an int8 copy of the head for the likeliest tokens; auto: scan large heads"},
+    {.names = "--top-k",
+     TOOL_U32(S, top_k),
+     .arg = "N",
+     .min = 0,
+     .max = 1024,
+     .help = "ask for the N likeliest tokens, as sampling with --top-k does; 0: all logits"},
     {.names = "-r --repetitions",
      TOOL_U32(S, repetitions),
      .arg = "N",
@@ -135,6 +146,10 @@ static const struct tool_option options[] = {
      .help = "form of what goes to stdout"},
     {.names = "--json", TOOL_FLAG(S, json), .help = "the same as -o json: an array of objects"},
     {.names = "--csv", TOOL_FLAG(S, csv), .help = "the same as -o csv"},
+    {.names = "--plot",
+     TOOL_STRING(S, plot),
+     .arg = "FILE",
+     .help = "draw the roofline, and the rate over threads, depth and sessions where there are several, as SVG"},
     {.names = "-q --quiet", TOOL_FLAG(S, quiet), .help = "errors only on stderr: no progress, no notes"},
 };
 
@@ -313,8 +328,8 @@ static int check(struct settings *settings)
         wrong = "-o, --json and --csv: give one";
     else if (settings->model && settings->synthetic)
         wrong = "-m and --synthetic: give one";
-    else if (settings->kernels && (settings->model || settings->synthetic || settings->breakdown))
-        wrong = "--kernels needs no model: leave out -m, --synthetic and --breakdown";
+    else if (settings->kernels && (settings->model || settings->synthetic || settings->breakdown || settings->plot))
+        wrong = "--kernels needs no model: leave out -m, --synthetic, --breakdown and --plot";
     else if (settings->device && settings->device[strspn(settings->device, "0123456789,")] == '\0')
         wrong = "-d names the device; positions before the test are --depth";
     if (settings->json)

@@ -101,10 +101,11 @@ static json_t *object_of(const struct bench *bench, const struct result *r)
         {"macs_per_token", r->macs_per_token},
         {"achieved_gb_per_second", r->achieved_gb},
         {"read_gb_per_second", r->read_gb},
-        {"read_gb_per_second_median", r->read_median_gb},
+        {"read_gb_per_second_best", r->read_best_gb},
         {"int8_peak_share", r->int8_share},
         {"joules_per_token", r->joules_per_token},
         {"huge_page_share", r->huge_share},
+        {"rescored_rows", r->rescored},
     };
     const struct {
         const char *name;
@@ -116,7 +117,9 @@ static json_t *object_of(const struct bench *bench, const struct result *r)
     add_model(object, bench);
     json_object_set_new(object, "device", text_of(r->device));
     json_object_set_new(object, "pages", text_of(report_pages(r)));
-    json_object_set_new(object, "head", text_of(r->head));
+    char head[48];
+    report_head(r, head, sizeof head);
+    json_object_set_new(object, "head", text_of(head));
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         json_object_set_new(object, counts[i].name, integer(counts[i].value));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -138,15 +141,15 @@ static json_t *object_of_limits(const struct bench *bench, const struct limits *
     json_t *object = new_object(bench, "read", NULL, limits->threads), *loops = json_array();
     for (size_t i = 0; i < limits->n_loops; i++) {
         json_t *loop = json_object();
-        json_object_set_new(loop, "name", text_of(limits->loop_names[i]));
-        json_object_set_new(loop, "gb_per_second", tool_json_number(limits->loop_gb[pages][i]));
+        json_object_set_new(loop, "name", text_of(limits->loops[i].name));
+        json_object_set_new(loop, "gb_per_second", tool_json_number(limits->loops[i].gb[pages]));
         json_array_append_new(loops, loop);
     }
     json_object_set_new(object, "pages", json_string(pages == PAGES_HUGE ? "huge" : "4k"));
     json_object_set_new(object, "huge_page_share", tool_json_number(limits->huge_share[pages]));
     json_object_set_new(object, "bytes", integer(limits->mem));
     json_object_set_new(object, "read_gb_per_second", tool_json_number(limits->read_gb[pages]));
-    json_object_set_new(object, "read_gb_per_second_median", tool_json_number(limits->median_gb[pages]));
+    json_object_set_new(object, "read_gb_per_second_best", tool_json_number(limits->best_gb[pages]));
     json_object_set_new(object, "loops", loops);
     add_limits(object, limits);
     return object;

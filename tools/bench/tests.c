@@ -14,8 +14,10 @@ struct run {
     const struct test *test;
     struct bn_step_item *items; // one per session
     int32_t *tokens;            // random
+    uint32_t n_top;             // candidates asked for; 0: all logits
     double *gaps;               // seconds of each step of the generation; all repetitions
     size_t n_gaps;
+    size_t n_fallbacks; // outputs that a scan left too many candidates of
 };
 
 // Random tokens, the same in every run.
@@ -37,8 +39,13 @@ static int step(struct run *run, const int32_t *tokens, size_t n_tokens, bool lo
         run->items[i] = (struct bn_step_item){.session = run->rig->sessions[i],
                                               .tokens = tokens + i * n_tokens,
                                               .n_tokens = n_tokens,
-                                              .n_logits = logits};
-    return bn_engine_step(run->rig->engine, run->items, n, &err) ? tool_fail_device(PROGRAM, &err, NULL) : 0;
+                                              .n_logits = logits,
+                                              .n_top = logits ? run->n_top : 0};
+    if (bn_engine_step(run->rig->engine, run->items, n, &err))
+        return tool_fail_device(PROGRAM, &err, NULL);
+    for (size_t i = 0; i < n; i++)
+        run->n_fallbacks += run->items[i].logits != NULL;
+    return 0;
 }
 
 // n tokens for each of the sessions, in steps of at most `most`.
@@ -87,33 +94,43 @@ static int repeat(struct run *run, double *seconds)
     return exit_code;
 }
 
+// Bytes of the head that one repetition streams: all of it for each chunk of rows with outputs, or all of the scan copy
+// and those rows that were rescored.
+static double head_bytes(const struct run *run, const struct result *result, double chunks)
+{
+    const struct bn_engine_stats *stats = &run->rig->stats;
+    double outputs = (run->test->n_prompt > 0) + (double)run->test->n_gen * run->test->sessions;
+    double full = (double)stats->head_bytes, row = full / bn_model_get_info(run->rig->model)->n_vocab;
+    if (!result->scanned)
+        return chunks * full;
+    return chunks * (double)stats->scan_bytes + outputs * result->rescored * row +
+           (double)run->n_fallbacks / (double)result->n_samples * full;
+}
+
 // Bytes and multiply-accumulates of one repetition, by the rules of docs/performance.md: each chunk of rows that the
 // device computes at once streams the layers once, the head once if it has outputs, and the KV of its sessions once.
-static void count_work(const struct rig *rig, const struct test *test, uint32_t n_ubatch, double *bytes, double *macs)
+static void count_work(const struct run *run, const struct result *result, double *bytes, double *macs)
 {
-    const struct bn_model_info *info = bn_model_get_info(rig->model);
-    const struct bn_engine_stats *stats = &rig->stats;
+    const struct bn_model_info *info = bn_model_get_info(run->rig->model);
+    const struct test *test = run->test;
     double embd = info->n_embd, attended = (double)info->n_head * info->head_dim;
-    double layer = embd * attended * 2 + 2 * embd * info->n_head_kv * info->head_dim + 3 * embd * info->n_ff;
-    double head = embd * info->n_vocab, row = layer * info->n_layer;
+    double matrices = embd * attended * 2 + 2 * embd * info->n_head_kv * info->head_dim + 3 * embd * info->n_ff;
+    double head = embd * info->n_vocab, row = matrices * info->n_layer;
+    double layers = (double)run->rig->stats.layer_bytes, position = (double)run->rig->stats.kv_position_bytes;
     *bytes = *macs = 0;
     for (uint32_t done = 0; done < test->n_prompt;) {
         uint32_t room = test->n_batch - done % test->n_batch, now = test->n_prompt - done;
         now = now < room ? now : room;
-        now = now < n_ubatch ? now : n_ubatch;
+        now = now < result->n_ubatch ? now : result->n_ubatch;
         done += now;
-        *bytes += (double)stats->layer_bytes + (double)(test->depth + done) * (double)stats->kv_position_bytes;
+        *bytes += layers + (double)(test->depth + done) * position;
         *macs += now * row;
     }
-    if (test->n_prompt) {
-        *bytes += (double)stats->head_bytes;
-        *macs += head;
-    }
-    uint32_t chunks = (test->sessions + n_ubatch - 1) / n_ubatch;
-    double steps = test->n_gen, positions = test->depth + test->n_prompt + (steps + 1) / 2; // on average
-    *bytes += steps * chunks * (double)(stats->layer_bytes + stats->head_bytes);
-    *bytes += steps * test->sessions * positions * (double)stats->kv_position_bytes;
-    *macs += steps * test->sessions * (row + head);
+    uint32_t chunks = (test->sessions + result->n_ubatch - 1) / result->n_ubatch;
+    double steps = test->n_gen, length = test->depth + test->n_prompt + (steps + 1) / 2; // on average
+    *bytes += steps * (chunks * layers + test->sessions * length * position);
+    *bytes += head_bytes(run, result, steps * chunks + (test->n_prompt > 0));
+    *macs += steps * test->sessions * (row + head) + (test->n_prompt ? head : 0);
 }
 
 static int take_profile(const struct rig *rig, struct bn_op_profile *list, size_t *n)
@@ -150,7 +167,7 @@ static void add_figures(struct result *result, struct run *run, double seconds, 
     double tokens = ((double)test->n_prompt + test->n_gen) * test->sessions, bytes, macs;
     double sorted[1000];
     size_t n = result->n_samples;
-    count_work(run->rig, test, result->n_ubatch, &bytes, &macs);
+    count_work(run, result, &bytes, &macs);
     memcpy(sorted, result->samples, n * sizeof *sorted);
     result->mean = stats_mean(sorted, n);
     result->stdev = stats_stdev(sorted, n);
@@ -175,7 +192,11 @@ static int measure(struct bench *bench, struct run *run, struct result *result)
     int exit_code = 0;
     if (bench->settings.warmup)
         exit_code = repeat(run, &seconds);
-    run->n_gaps = 0;
+    run->n_gaps = run->n_fallbacks = 0;
+    struct bn_engine_stats first, last;
+    BN_INIT(first);
+    BN_INIT(last);
+    bn_engine_get_stats(run->rig->engine, &first);
     if (!exit_code && bench->settings.breakdown)
         exit_code = take_profile(run->rig, before, &n);
     double joules = machine_joules();
@@ -186,6 +207,10 @@ static int measure(struct bench *bench, struct run *run, struct result *result)
         total += seconds;
     }
     joules = machine_joules_between(joules, machine_joules());
+    bn_engine_get_stats(run->rig->engine, &last);
+    result->scanned = last.scanned > first.scanned;
+    result->rescored =
+        result->scanned ? (double)(last.rescored - first.rescored) / (double)(last.scanned - first.scanned) : NAN;
     if (!exit_code && bench->settings.breakdown)
         exit_code = add_breakdown(result, run->rig, before);
     if (!exit_code)
@@ -215,7 +240,7 @@ static int run_test(struct bench *bench, struct rig *rig, const struct test *tes
                               .n_ubatch = config->n_batch,
                               .achieved_gb = NAN,
                               .read_gb = NAN,
-                              .read_median_gb = NAN,
+                              .read_best_gb = NAN,
                               .int8_share = NAN};
     snprintf(result->test, sizeof result->test, "%s", test->name);
     snprintf(result->device, sizeof result->device, "%s", device->id);
@@ -226,7 +251,7 @@ static int run_test(struct bench *bench, struct rig *rig, const struct test *tes
 
     // The longest step, and a start further on for each token that is made.
     size_t room = (size_t)test->n_gen + test->n_batch + (size_t)config->n_batch * test->sessions;
-    struct run run = {.rig = rig, .test = test};
+    struct run run = {.rig = rig, .test = test, .n_top = bench->settings.top_k};
     run.items = calloc(test->sessions, sizeof *run.items);
     run.tokens = calloc(room, sizeof *run.tokens);
     run.gaps = calloc((size_t)test->n_gen * (repetitions + 1) + 1, sizeof *run.gaps);
@@ -295,11 +320,12 @@ static int list_tests(const struct plan *plan, struct test **tests, size_t *n)
 }
 
 // An engine that is large enough for all tests.
-static int configure(const struct test *tests, size_t n, uint32_t n_ubatch, struct bn_engine_config *config)
+static int configure(const struct test *tests, size_t n, uint32_t n_ubatch, int head, struct bn_engine_config *config)
 {
     uint64_t positions = 0;
     BN_INIT(*config);
     config->n_batch = n_ubatch;
+    config->head = (enum bn_head)head;
     for (size_t i = 0; i < n; i++) {
         uint64_t length = (uint64_t)tests[i].depth + tests[i].n_prompt + tests[i].n_gen;
         uint64_t pages = (length + BN_PAGE_POSITIONS - 1) / BN_PAGE_POSITIONS * tests[i].sessions;
@@ -329,7 +355,7 @@ static int run_engine(struct bench *bench, struct rig *rig, uint32_t n_ubatch, e
     size_t n = 0;
     int exit_code = list_tests(&bench->plan, &tests, &n);
     if (!exit_code && n)
-        exit_code = configure(tests, n, n_ubatch, &config);
+        exit_code = configure(tests, n, n_ubatch, bench->settings.head, &config);
     if (!exit_code && n)
         exit_code = rig_open_engine(rig, &config);
     for (size_t i = 0; i < n && !exit_code; i++) {
@@ -374,7 +400,7 @@ static void compare_with_limits(struct bench *bench, size_t first, const struct 
         result->achieved_gb = result->median * result->bytes_per_token * 1e-9;
         if (limits) {
             result->read_gb = limits->read_gb[pages];
-            result->read_median_gb = limits->median_gb[pages];
+            result->read_best_gb = limits->best_gb[pages];
             result->int8_share = result->median * result->macs_per_token / limits->macs;
         }
     }
