@@ -30,6 +30,16 @@ static const char *number(char *text, size_t bytes, int digits, double value)
     return text;
 }
 
+static const char *percent(char *text, size_t bytes, double value)
+{
+    if (isfinite(value))
+        snprintf(text, bytes, "%.0f %%", value * 100);
+    else
+        snprintf(text, bytes, "-");
+    return text;
+}
+
+#define PERCENT(value) percent((char[32]){0}, 32, value)
 #define NUMBER(digits, value) number((char[32]){0}, 32, digits, value)
 
 const char *report_pages(const struct result *result)
@@ -56,13 +66,12 @@ static void print_tests(struct bench *bench)
     print(bench, "|---|--:|--:|---|--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
     for (size_t i = 0; i < bench->n_results; i++) {
         const struct result *r = &bench->results[i];
-        print(bench,
-              "| %s | %.1f MiB | %.2f M | %s%s%s | %u | %s | %s | %s ± %s | %s | %s | %s | %s | %s %% | %s %% | %s |\n",
-              file_name(bench), (double)bench->model.bytes / 1048576.0, (double)bench->model.n_params * 1e-6, r->device,
-              r->isa[0] ? " " : "", r->isa, r->threads, report_pages(r), r->test, NUMBER(2, r->mean),
-              NUMBER(2, r->stdev), NUMBER(2, r->p50_ms), NUMBER(2, r->p99_ms), NUMBER(2, r->bytes_per_token * 1e-6),
-              NUMBER(2, r->achieved_gb), NUMBER(0, r->achieved_gb / r->read_gb * 100), NUMBER(0, r->int8_share * 100),
-              NUMBER(3, r->joules_per_token));
+        print(
+            bench, "| %s | %.1f MiB | %.2f M | %s%s%s | %u | %s | %s | %s ± %s | %s | %s | %s | %s | %s | %s | %s |\n",
+            file_name(bench), (double)bench->model.bytes / 1048576.0, (double)bench->model.n_params * 1e-6, r->device,
+            r->isa[0] ? " " : "", r->isa, r->threads, report_pages(r), r->test, NUMBER(2, r->mean), NUMBER(2, r->stdev),
+            NUMBER(2, r->p50_ms), NUMBER(2, r->p99_ms), NUMBER(2, r->bytes_per_token * 1e-6), NUMBER(2, r->achieved_gb),
+            PERCENT(r->achieved_gb / r->read_gb), PERCENT(r->int8_share), NUMBER(3, r->joules_per_token));
     }
     print(bench, "\n");
 }
