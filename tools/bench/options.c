@@ -134,7 +134,7 @@ static const struct tool_option options[] = {
     {.group = "Other measures",
      .names = "--breakdown",
      TOOL_FLAG(S, breakdown),
-     .help = "where a token's time goes, op by op, and what waiting costs; the clock itself costs about 1 %"},
+     .help = "where a token's time goes, op by op, and what waiting costs; looking at the clock takes a little of it"},
     {.names = "--kernels",
      TOOL_FLAG(S, kernels),
      .help = "time single kernels of every instruction set level at the shapes of 2B-4T, instead of a model"},
