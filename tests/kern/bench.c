@@ -3,10 +3,17 @@
 
 #include <time.h>
 
+enum { COLS = 2560, FFN = 6912, ROWS = 6912, HEAD_ROWS = 4096, POSITIONS = 1024, DIM = 128, GROUP = 4, PREFILL = 512 };
+
+// What is read from memory: a slice at a time, all of them beyond any cache.
+#define SLICE ((size_t)64 * 32 * COLS / 4)
+#define MEMORY (128 * SLICE)
+
 struct work {
     struct kern random;
     struct area w, q, x, out, pool;
-    struct bn_row_scale scales[8];
+    size_t slice;
+    struct bn_row_scale scales[PREFILL];
     uint32_t pages[16];
 };
 
@@ -15,11 +22,6 @@ struct item {
     double amount; // of units in one call
     void (*call)(const struct bn_kernels *k, struct work *s);
 };
-
-// Beyond any cache.
-#define MEMORY ((size_t)96 << 20)
-
-enum { COLS = 2560, FFN = 6912, ROWS = 6912, HEAD_ROWS = 4096, POSITIONS = 1024, DIM = 128, GROUP = 4 };
 
 static float *floats(struct area a)
 {
@@ -51,17 +53,76 @@ static void ternary8(const struct bn_kernels *k, struct work *s)
     ternary_n(k, s, 8);
 }
 
+// As a prompt is read: tiles of rows with all activations.
+static void prefill(const struct bn_kernels *k, struct work *s, size_t cols, size_t n)
+{
+    for (size_t r = 0; r < 128; r += 32)
+        k->ternary(s->w.data + r * cols / 4, 32, cols, (int8_t *)s->q.data, cols, s->scales, n, ints(s->out), 32);
+}
+
+static void prefill32(const struct bn_kernels *k, struct work *s)
+{
+    prefill(k, s, COLS, 32);
+}
+
+static void prefill128(const struct bn_kernels *k, struct work *s)
+{
+    prefill(k, s, COLS, 128);
+}
+
+static void prefill512(const struct bn_kernels *k, struct work *s)
+{
+    prefill(k, s, COLS, PREFILL);
+}
+
+static void prefill512_ffn(const struct bn_kernels *k, struct work *s)
+{
+    prefill(k, s, FFN, PREFILL);
+}
+
+static void ternary_small(const struct bn_kernels *k, struct work *s)
+{
+    k->ternary(s->w.data, 256, 256, (int8_t *)s->q.data, 256, s->scales, 1, ints(s->out), 256);
+}
+
 // One tile of rows, again and again from the cache.
 static void ternary_cached(const struct bn_kernels *k, struct work *s)
 {
     k->ternary(s->w.data, 64, COLS, (int8_t *)s->q.data, COLS, s->scales, 1, ints(s->out), 64);
 }
 
+static uint8_t *next_slice(struct work *s)
+{
+    s->slice = s->slice + SLICE < MEMORY ? s->slice + SLICE : 0;
+    return s->pool.data + s->slice;
+}
+
 // Weights from memory, a tile of rows after the other.
+static void from_memory(const struct bn_kernels *k, struct work *s, size_t n)
+{
+    const uint8_t *w = next_slice(s);
+    for (size_t at = 0; at < SLICE; at += 32 * COLS / 4)
+        k->ternary(w + at, 32, COLS, (int8_t *)s->q.data, COLS, s->scales, n, ints(s->out), 32);
+}
+
 static void ternary_memory(const struct bn_kernels *k, struct work *s)
 {
-    for (size_t at = 0; at + 32 * COLS / 4 <= MEMORY; at += 32 * COLS / 4)
-        k->ternary(s->pool.data + at, 32, COLS, (int8_t *)s->q.data, COLS, s->scales, 1, ints(s->out), 32);
+    from_memory(k, s, 1);
+}
+
+static void ternary_memory2(const struct bn_kernels *k, struct work *s)
+{
+    from_memory(k, s, 2);
+}
+
+static void ternary_memory4(const struct bn_kernels *k, struct work *s)
+{
+    from_memory(k, s, 4);
+}
+
+static void ternary_memory8(const struct bn_kernels *k, struct work *s)
+{
+    from_memory(k, s, 8);
 }
 
 static void quantise(const struct bn_kernels *k, struct work *s)
@@ -112,8 +173,22 @@ static void dot_f16(const struct bn_kernels *k, struct work *s)
 
 static void dot_memory(const struct bn_kernels *k, struct work *s)
 {
-    for (size_t at = 0; at + 64 * COLS * 2 <= MEMORY; at += 64 * COLS * 2)
-        k->dot(BN_LAYOUT_F16, s->pool.data + at, 64, COLS, floats(s->x), floats(s->out));
+    const uint8_t *w = next_slice(s);
+    for (size_t at = 0; at < SLICE; at += 64 * COLS * 2)
+        k->dot(BN_LAYOUT_F16, w + at, 64, COLS, floats(s->x), floats(s->out));
+}
+
+// The head's scan: int8 rows from memory.
+static void scan_memory(const struct bn_kernels *k, struct work *s)
+{
+    const int8_t *w = (const int8_t *)next_slice(s);
+    for (size_t at = 0; at < SLICE; at += 64 * COLS)
+        k->scan(w + at, 64, COLS, (int8_t *)s->q.data, ints(s->out), ints(s->out) + 64);
+}
+
+static void scan_cached(const struct bn_kernels *k, struct work *s)
+{
+    k->scan((int8_t *)s->w.data, 64, COLS, (int8_t *)s->q.data, ints(s->out), ints(s->out) + 64);
 }
 
 static void dot_bf16(const struct bn_kernels *k, struct work *s)
@@ -144,14 +219,36 @@ static void attend(const struct bn_kernels *k, struct work *s)
     });
 }
 
+// Memory as it comes: a sum of its words, for comparison.
+static void read_memory(const struct bn_kernels *k, struct work *s)
+{
+    uint64_t sums[16] = {0};
+    const uint64_t *words = (const uint64_t *)(const void *)next_slice(s);
+    for (size_t i = 0; i < SLICE / 8; i += 16)
+        for (size_t j = 0; j < 16; j++)
+            sums[j] += words[i + j];
+    memcpy(s->out.data, sums, sizeof sums);
+}
+
 #define MACS(rows, cols, n) ((double)(rows) * (cols) * (n))
 static const struct item items[] = {
     {"ternary 6912x2560 x1", "ternary", "MAC", MACS(ROWS, COLS, 1), ternary1},
     {"ternary 6912x2560 x4", "ternary", "MAC", MACS(ROWS, COLS, 4), ternary4},
     {"ternary 6912x2560 x8", "ternary", "MAC", MACS(ROWS, COLS, 8), ternary8},
     {"ternary 64x2560 x1", "ternary", "MAC", MACS(64, COLS, 1), ternary_cached},
-    {"ternary memory", "ternary", "B", (double)MEMORY, ternary_memory},
-    {"dot f16 memory", "dot", "B", (double)MEMORY, dot_memory},
+    {"ternary 256x256 x1", "ternary", "MAC", MACS(256, 256, 1), ternary_small},
+    {"ternary 128x2560 x32", "ternary", "MAC", MACS(128, COLS, 32), prefill32},
+    {"ternary 128x2560 x128", "ternary", "MAC", MACS(128, COLS, 128), prefill128},
+    {"ternary 128x2560 x512", "ternary", "MAC", MACS(128, COLS, PREFILL), prefill512},
+    {"ternary 128x6912 x512", "ternary", "MAC", MACS(128, FFN, PREFILL), prefill512_ffn},
+    {"ternary memory", "ternary", "B", (double)SLICE, ternary_memory},
+    {"ternary memory x2", "ternary", "MAC", 4.0 * 2 * SLICE, ternary_memory2},
+    {"ternary memory x4", "ternary", "MAC", 4.0 * 4 * SLICE, ternary_memory4},
+    {"ternary memory x8", "ternary", "MAC", 4.0 * 8 * SLICE, ternary_memory8},
+    {"read memory", "ternary", "B", (double)SLICE, read_memory},
+    {"dot f16 memory", "dot", "B", (double)SLICE, dot_memory},
+    {"scan memory", "scan", "B", (double)SLICE, scan_memory},
+    {"scan 64x2560", "scan", "B", 64.0 * COLS, scan_cached},
     {"dot f16 4096x2560", "dot", "B", 2.0 * HEAD_ROWS *COLS, dot_f16},
     {"dot bf16 4096x2560", "dot", "B", 2.0 * HEAD_ROWS *COLS, dot_bf16},
     {"dot f32 2048x2560", "dot", "B", 2.0 * HEAD_ROWS *COLS, dot_f32},
@@ -173,48 +270,70 @@ static double seconds(void)
     return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-// The best of the runs that fit a fifth of a second.
-static double best_time(const struct item *item, const struct bn_kernels *k, struct work *s)
+static int by_size(const void *a, const void *b)
 {
-    size_t calls = 1;
-    double best = INFINITY, start = seconds();
-    while (seconds() - start < 0.2) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+enum { ROUNDS = 5, MOST_CALLS = 4000, MOST_LEVELS = 16 };
+
+// Seconds of a call: the median of what fits a twentieth of a second.
+static double time_of(const struct item *item, const struct bn_kernels *k, struct work *s)
+{
+    static double times[MOST_CALLS];
+    size_t calls = 1, n = 0;
+    for (double start = seconds(); n < MOST_CALLS && seconds() - start < 0.05;) {
         double a = seconds();
         for (size_t i = 0; i < calls; i++)
             item->call(k, s);
-        double each = (seconds() - a) / (double)calls;
-        best = each < best ? each : best;
-        calls = each > 1e-4 ? 1 : (size_t)(1e-4 / each) + 1;
+        times[n] = (seconds() - a) / (double)calls;
+        calls = times[n] > 1e-5 ? 1 : (size_t)(1e-5 / times[n]) + 1;
+        n++;
     }
-    return best;
+    qsort(times, n, sizeof times[0], by_size);
+    return times[n / 2];
+}
+
+// Rounds over all levels, so that what else runs on the machine meets all of them alike: the best and the median.
+static void bench_item(const struct item *item, const struct bn_isa *levels, size_t n, struct work *s)
+{
+    double times[MOST_LEVELS][ROUNDS];
+    n = n < MOST_LEVELS ? n : MOST_LEVELS;
+    for (size_t round = 0; round < ROUNDS; round++)
+        for (size_t l = 0; l < n; l++)
+            times[l][round] = levels[l].usable ? time_of(item, levels[l].kernels, s) : 0;
+    for (size_t l = 0; l < n; l++) {
+        if (!levels[l].usable)
+            continue;
+        qsort(times[l], ROUNDS, sizeof times[l][0], by_size);
+        printf("%-22s %-12s %10.2f us %8.2f G%s/s   median %8.2f\n", item->name, levels[l].name, times[l][0] * 1e6,
+               item->amount / times[l][0] * 1e-9, item->unit, item->amount / times[l][ROUNDS / 2] * 1e-9);
+        fflush(stdout);
+    }
 }
 
 int bench(const struct bn_isa *levels, size_t n, const char *only)
 {
     struct work s = {.w = area_new((size_t)ROWS * COLS / 4),
-                     .q = area_new((size_t)8 * COLS),
+                     .q = area_new((size_t)PREFILL * FFN),
                      .x = area_new((size_t)4 * 2 * FFN),
                      .out = area_new((size_t)4 * 8 * ROWS),
                      .pool = area_new(MEMORY)};
     fill_codes(&s.random, s.w.data, s.w.size, 0);
     fill_q8(&s.random, (int8_t *)s.q.data, s.q.size, 0);
     fill_floats(&s.random, floats(s.x), s.x.size / 4, FILL_UNIT);
-    fill_halves(&s.random, (uint16_t *)(void *)s.pool.data, s.pool.size / 2, FILL_UNIT);
+    fill_halves(&s.random, (uint16_t *)(void *)s.pool.data, SLICE / 2, FILL_UNIT);
+    for (size_t at = SLICE; at < MEMORY; at += SLICE)
+        memcpy(s.pool.data + at, s.pool.data, SLICE);
     for (uint32_t i = 0; i < 16; i++)
         s.pages[i] = (i * 7 + 3) % 16;
     size_t shown = 0;
     for (size_t i = 0; i < sizeof items / sizeof items[0]; i++) {
         if (only && strcmp(only, items[i].kernel) != 0)
             continue;
-        for (size_t l = 0; l < n; l++) {
-            if (!levels[l].usable)
-                continue;
-            double time = best_time(&items[i], levels[l].kernels, &s);
-            printf("%-22s %-8s %10.2f us %8.2f G%s/s\n", items[i].name, levels[l].name, time * 1e6,
-                   items[i].amount / time * 1e-9, items[i].unit);
-            fflush(stdout);
-            shown++;
-        }
+        bench_item(&items[i], levels, n, &s);
+        shown++;
     }
     area_free(s.w);
     area_free(s.q);
