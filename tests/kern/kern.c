@@ -19,6 +19,7 @@ static const struct {
     {"norm", test_norm, 0xd5755c45729ae166},
     {"dot", test_dot, 0xe7f47b51ca158fc9},
     {"ternary", test_ternary, 0xede9283aebb60eaf},
+    {"scan", test_scan, 0xf382f8d9b45493bd},
     {"dequantise", test_dequantise, 0xc17828f187dfeccf},
     {"gate", test_gate, 0x4463a506b7294099},
     {"rope", test_rope, 0xe2c7a5bf921987c6},
@@ -178,7 +179,7 @@ static int run_all(const struct bn_isa *levels, size_t n)
             CHECK(&t, t.hash == families[f].hash, "hash of the oracle's results is 0x%016llx",
                   (unsigned long long)t.hash);
             bool ok = t.cases && !t.failures;
-            printf("%-10s %-8s %6zu cases %s\n", t.family, levels[l].name, t.cases, ok ? "ok" : "FAILED");
+            printf("%-10s %-10s %6zu cases %s\n", t.family, levels[l].name, t.cases, ok ? "ok" : "FAILED");
             failed += !ok;
         }
     return failed ? 1 : 0;
