@@ -11,6 +11,8 @@
 
 _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated in float");
 
+#define INLINE static inline __attribute__((always_inline))
+
 #define SUMS 16        // partial sums of a float reduction
 #define BLOCK_COLS 128 // columns of a block of BN_LAYOUT_I2S_A
 #define BLOCK_BYTES 32
@@ -35,6 +37,12 @@ _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated in flo
 #define QUANT_MIN -128.0f
 #define QUANT_FLOOR 1e-5f // least absolute maximum of a quantised row
 #define INFINITY_BITS 0x7f800000u
+
+// An address to prefetch; it may lie past the end of the array.
+static inline const char *beyond(const void *array, size_t bytes)
+{
+    return (const char *)((uintptr_t)array + bytes);
+}
 
 static inline uint32_t float_bits(float f)
 {

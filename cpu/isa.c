@@ -11,6 +11,9 @@ enum {
     BN_CPU_AVX2 = 1 << 0,
     BN_CPU_FMA = 1 << 1,
     BN_CPU_F16C = 1 << 2,
+    BN_CPU_BMI2 = 1 << 3,
+    BN_CPU_AVX512 = 1 << 4, // F, BW, DQ and VL
+    BN_CPU_AVX512_VNNI = 1 << 5,
 };
 
 #define BN_ISA(isa, features) extern const struct bn_kernels bn_kernels_##isa;
@@ -39,6 +42,7 @@ static uint32_t cpu_features(void)
         __asm__ volatile("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
     }
     bool ymm = (saved & 6) == 6; // XCR0: SSE and AVX state
+    bool zmm = (saved & 0xe6) == 0xe6; // and masks, upper halves, upper registers
     if (!ymm || !(basic & bit_AVX))
         return 0;
     uint32_t features = 0;
@@ -46,8 +50,18 @@ static uint32_t cpu_features(void)
         features |= BN_CPU_FMA;
     if (basic & bit_F16C)
         features |= BN_CPU_F16C;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2))
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        return features;
+    if (b & bit_AVX2)
         features |= BN_CPU_AVX2;
+    if (b & bit_BMI2)
+        features |= BN_CPU_BMI2;
+    const uint32_t avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    if (!zmm || (b & avx512) != avx512)
+        return features;
+    features |= BN_CPU_AVX512;
+    if (c & bit_AVX512VNNI)
+        features |= BN_CPU_AVX512_VNNI;
     return features;
 }
 

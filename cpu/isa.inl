@@ -3,4 +3,5 @@
 BN_ISA(scalar, 0)
 #if defined(__x86_64__)
 BN_ISA(avx2, BN_CPU_AVX2 | BN_CPU_FMA | BN_CPU_F16C)
+BN_ISA(avx512vnni, BN_CPU_AVX2 | BN_CPU_FMA | BN_CPU_F16C | BN_CPU_BMI2 | BN_CPU_AVX512 | BN_CPU_AVX512_VNNI)
 #endif

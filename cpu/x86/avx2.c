@@ -3,14 +3,6 @@
 
 #include "cpu/common.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
-// An address to prefetch; it may lie past the end of the array.
-INLINE const char *beyond(const void *array, size_t bytes)
-{
-    return (const char *)((uintptr_t)array + bytes);
-}
-
 INLINE __m256 load_weight8(enum bn_layout layout, const void *row, size_t i)
 {
     if (layout == BN_LAYOUT_F32)

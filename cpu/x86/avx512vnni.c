@@ -1,0 +1,355 @@
+// AVX-512 with VNNI: four products of bytes and their sum at once.
+#include "cpu/x86/avx512.h"
+
+// One activation row, or two. A vector holds the same block of two rows of weights, whose codes 0, 1, 2 are multiplied as
+// they are or times four: the codes of the first and third plane are left two bits up, and have sums of their own. Taking
+// off the row's sum of q at the end makes the codes -1, 0, +1.
+#define MOST_PAIRS 4
+
+INLINE __m512i two_blocks(const uint8_t *first, const uint8_t *second)
+{
+    __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)first));
+    return _mm512_mask_broadcast_i64x4(v, 0xf0, _mm256_loadu_si256((const __m256i *)second));
+}
+
+INLINE __m512i both_halves(const int8_t *q)
+{
+    return _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)q));
+}
+
+// Pair k is rows 2 k and 2 k + 1 from w on, or the same row twice if `stride` is 0; sums[i * pairs + k] with activation
+// row i. The next rows are fetched, in order, as the hardware's prefetch does not follow so many.
+INLINE void pair_sums(const uint8_t *w, size_t stride, size_t blocks, const int8_t *q, size_t q_stride, __m512i *sums,
+                      const size_t pairs, const size_t an)
+{
+    const __m512i three = _mm512_set1_epi8(3), twelve = _mm512_set1_epi8(12);
+    __m512i once[2 * MOST_PAIRS], four_times[2 * MOST_PAIRS];
+#pragma GCC unroll 8
+    for (size_t k = 0; k < an * pairs; k++)
+        once[k] = four_times[k] = _mm512_setzero_si512();
+    for (size_t b = 0; b < blocks; b++, q += BLOCK_COLS) {
+        __m512i x[2][4];
+#pragma GCC unroll 8
+        for (size_t i = 0; i < 4 * an; i++)
+            x[i / 4][i % 4] = both_halves(q + i / 4 * q_stride + i % 4 * 32);
+#pragma GCC unroll 4
+        for (size_t k = 0; k < pairs; k++) {
+            const uint8_t *block = w + 2 * k * stride + b * BLOCK_BYTES;
+            _mm_prefetch(beyond(w, 2 * pairs * stride + (b * pairs + k) * 64), _MM_HINT_T0);
+            __m512i low = two_blocks(block, block + stride), high = _mm512_srli_epi16(low, 4);
+            __m512i w0 = _mm512_and_si512(high, twelve), w1 = _mm512_and_si512(high, three);
+            __m512i w2 = _mm512_and_si512(low, twelve), w3 = _mm512_and_si512(low, three);
+#pragma GCC unroll 2
+            for (size_t i = 0; i < an; i++) {
+                const size_t at = i * pairs + k;
+                four_times[at] = _mm512_dpbusd_epi32(four_times[at], w0, x[i][0]);
+                once[at] = _mm512_dpbusd_epi32(once[at], w1, x[i][1]);
+                four_times[at] = _mm512_dpbusd_epi32(four_times[at], w2, x[i][2]);
+                once[at] = _mm512_dpbusd_epi32(once[at], w3, x[i][3]);
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t k = 0; k < an * pairs; k++)
+        sums[k] = _mm512_add_epi32(_mm512_srai_epi32(four_times[k], 2), once[k]);
+}
+
+// The sums of the eight halves, in their order.
+INLINE __m256i half_sums8(const __m512i *v)
+{
+    __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+    __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+    __m512i s = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    const __m512i a = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m512i b = _mm512_setr_epi32(4, 12, 5, 13, 6, 14, 7, 15, 0, 0, 0, 0, 0, 0, 0, 0);
+    return _mm512_castsi512_si256(_mm512_add_epi32(_mm512_permutexvar_epi32(a, s), _mm512_permutexvar_epi32(b, s)));
+}
+
+INLINE void ternary_few(const uint8_t *w, size_t rows, size_t blocks, const int8_t *q, size_t q_stride,
+                        const struct bn_row_scale *scales, int32_t *acc, size_t acc_stride, const size_t an)
+{
+    const size_t stride = blocks * BLOCK_BYTES;
+    __m512i sums[2 * MOST_PAIRS];
+    size_t r = 0;
+    for (; r + 8 <= rows; r += 8) {
+        pair_sums(w + r * stride, stride, blocks, q, q_stride, sums, 4, an);
+        for (size_t i = 0; i < an; i++)
+            _mm256_storeu_si256((__m256i *)(acc + i * acc_stride + r),
+                                _mm256_sub_epi32(half_sums8(sums + 4 * i), _mm256_set1_epi32(scales[i].sum)));
+    }
+    for (; r < rows; r += 2) {
+        bool second = r + 1 < rows;
+        pair_sums(w + r * stride, second ? stride : 0, blocks, q, q_stride, sums, 1, an);
+        for (size_t i = 0; i < an; i++) {
+            int32_t *to = acc + i * acc_stride + r;
+            to[0] = _mm512_mask_reduce_add_epi32(0x00ff, sums[i]) - scales[i].sum;
+            if (second)
+                to[1] = _mm512_mask_reduce_add_epi32(0xff00, sums[i]) - scales[i].sum;
+        }
+    }
+}
+
+// Several activation rows. The weights of 32 rows and up to CHUNK blocks are transposed once, still packed: a vector is four
+// bytes, each four columns, of sixteen rows. Then four activations are broadcast to all of them, and a lane is the sum of a
+// row: nothing is left to be added across lanes. MOST_ACTIVATIONS * 2 sums stay in registers.
+#define WEIGHT_ROWS 32
+#define MOST_ACTIVATIONS 8
+#define CHUNK 8 // with the activations of a chunk it fits the first level cache
+
+struct packed {
+    __m512i rows[CHUNK * BLOCK_BYTES / 4][2];
+};
+
+// 64 bytes, or as many as the mask says, of sixteen rows: out[2 * i] is word i of all of them.
+INLINE void transpose(const uint8_t *const *rows, size_t at, __mmask16 words, __m512i *out)
+{
+    __m512i t[4][4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        __m512i r0 = _mm512_maskz_loadu_epi32(words, rows[4 * i] + at);
+        __m512i r1 = _mm512_maskz_loadu_epi32(words, rows[4 * i + 1] + at);
+        __m512i r2 = _mm512_maskz_loadu_epi32(words, rows[4 * i + 2] + at);
+        __m512i r3 = _mm512_maskz_loadu_epi32(words, rows[4 * i + 3] + at);
+        __m512i a = _mm512_unpacklo_epi32(r0, r1), b = _mm512_unpackhi_epi32(r0, r1);
+        __m512i c = _mm512_unpacklo_epi32(r2, r3), d = _mm512_unpackhi_epi32(r2, r3);
+        t[i][0] = _mm512_unpacklo_epi64(a, c);
+        t[i][1] = _mm512_unpackhi_epi64(a, c);
+        t[i][2] = _mm512_unpacklo_epi64(b, d);
+        t[i][3] = _mm512_unpackhi_epi64(b, d);
+    }
+#pragma GCC unroll 4
+    for (size_t e = 0; e < 4; e++) {
+        __m512i a = _mm512_shuffle_i32x4(t[0][e], t[1][e], 0x88), b = _mm512_shuffle_i32x4(t[0][e], t[1][e], 0xdd);
+        __m512i c = _mm512_shuffle_i32x4(t[2][e], t[3][e], 0x88), d = _mm512_shuffle_i32x4(t[2][e], t[3][e], 0xdd);
+        _mm512_store_si512(out + 2 * e, _mm512_shuffle_i32x4(a, c, 0x88));
+        _mm512_store_si512(out + 2 * (4 + e), _mm512_shuffle_i32x4(b, d, 0x88));
+        if (words == 0xffff) {
+            _mm512_store_si512(out + 2 * (8 + e), _mm512_shuffle_i32x4(a, c, 0xdd));
+            _mm512_store_si512(out + 2 * (12 + e), _mm512_shuffle_i32x4(b, d, 0xdd));
+        }
+    }
+}
+
+// Rows past n are copies of the last one.
+static void pack(const uint8_t *w, size_t stride, size_t n, size_t blocks, struct packed *packed)
+{
+    const uint8_t *rows[WEIGHT_ROWS];
+    for (size_t r = 0; r < WEIGHT_ROWS; r++)
+        rows[r] = w + (r < n ? r : n - 1) * stride;
+    for (size_t group = 0; group < 2; group++) {
+        size_t b = 0;
+        for (; b + 2 <= blocks; b += 2)
+            transpose(rows + 16 * group, b * BLOCK_BYTES, 0xffff, &packed->rows[8 * b][group]);
+        if (b < blocks)
+            transpose(rows + 16 * group, b * BLOCK_BYTES, 0x00ff, &packed->rows[8 * b][group]);
+    }
+}
+
+INLINE __m512i broadcast4(const int8_t *q)
+{
+    int32_t four;
+    memcpy(&four, q, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+
+// A chunk and the activations that it is multiplied with. For each word, two lines of what comes after the 32 rows are
+// fetched: nothing else would, as their parts are read far from each other.
+struct task {
+    const struct packed *packed;
+    size_t blocks;
+    const int8_t *q;
+    size_t q_stride;
+    const char *ahead;
+    size_t ahead_step; // bytes per word; 0 once it was fetched
+};
+
+// out[i] = sums of codes times activation row i, for `an` of them.
+INLINE void multiply(const struct task *task, __m512i (*out)[2], const size_t an)
+{
+    const __m512i three = _mm512_set1_epi8(3);
+    const size_t blocks = task->blocks, q_stride = task->q_stride, ahead_step = task->ahead_step;
+    const char *ahead = task->ahead;
+    const int8_t *q = task->q;
+    __m512i sum0[MOST_ACTIVATIONS], sum1[MOST_ACTIVATIONS];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < an; i++)
+        sum0[i] = sum1[i] = _mm512_setzero_si512();
+    for (size_t word = 0; word < 8 * blocks; word++) {
+        const __m512i *w = task->packed->rows[word];
+        const int8_t *x = q + word / 8 * BLOCK_COLS + word % 8 * 4;
+        _mm_prefetch(ahead + word * ahead_step, _MM_HINT_T1);
+        _mm_prefetch(ahead + word * ahead_step + 64, _MM_HINT_T1);
+#pragma GCC unroll 4
+        for (unsigned plane = 0; plane < 4; plane++, x += 32) {
+            __m512i w0 = _mm512_and_si512(_mm512_srli_epi16(w[0], 6 - 2 * plane), three);
+            __m512i w1 = _mm512_and_si512(_mm512_srli_epi16(w[1], 6 - 2 * plane), three);
+#pragma GCC unroll 8
+            for (size_t i = 0; i < an; i++) {
+                __m512i four = broadcast4(x + i * q_stride);
+                sum0[i] = _mm512_dpbusd_epi32(sum0[i], w0, four);
+                sum1[i] = _mm512_dpbusd_epi32(sum1[i], w1, four);
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < an; i++) {
+        _mm512_store_si512(&out[i][0], sum0[i]);
+        _mm512_store_si512(&out[i][1], sum1[i]);
+    }
+}
+
+#define MULTIPLY(an)                                                                                                   \
+    static void multiply##an(const struct task *task, __m512i(*out)[2])                                                \
+    {                                                                                                                  \
+        multiply(task, out, an);                                                                                       \
+    }
+MULTIPLY(1)
+MULTIPLY(2)
+MULTIPLY(3)
+MULTIPLY(4)
+MULTIPLY(5)
+MULTIPLY(6)
+MULTIPLY(7)
+MULTIPLY(8)
+static void (*const multiplies[])(const struct task *task, __m512i (*out)[2]) = {
+    multiply1, multiply2, multiply3, multiply4, multiply5, multiply6, multiply7, multiply8};
+
+// The first chunk starts from what makes the codes -1, 0, +1; the others add to acc.
+static void add_sums(const __m512i *sums, size_t rows, bool first, int32_t start, int32_t *acc)
+{
+    for (size_t r = 0; r < rows; r += 16) {
+        __mmask16 lanes = first_lanes(rows - r);
+        __m512i before = first ? _mm512_set1_epi32(start) : _mm512_maskz_loadu_epi32(lanes, acc + r);
+        _mm512_mask_storeu_epi32(acc + r, lanes, _mm512_add_epi32(before, sums[r / 16]));
+    }
+}
+
+static void ternary_many(const uint8_t *w, size_t rows, size_t blocks, const int8_t *q, size_t q_stride,
+                         const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride)
+{
+    const size_t stride = blocks * BLOCK_BYTES;
+    struct packed packed;
+    for (size_t r = 0; r < rows; r += WEIGHT_ROWS) {
+        size_t n = rows - r < WEIGHT_ROWS ? rows - r : WEIGHT_ROWS;
+        for (size_t b = 0; b < blocks; b += CHUNK) {
+            size_t chunk = blocks - b < CHUNK ? blocks - b : CHUNK;
+            pack(w + r * stride + b * BLOCK_BYTES, stride, n, chunk, &packed);
+            struct task task = {.packed = &packed,
+                                .blocks = chunk,
+                                .q = q + b * BLOCK_COLS,
+                                .q_stride = q_stride,
+                                .ahead = beyond(w, (r + n) * stride + b * n * BLOCK_BYTES),
+                                .ahead_step = 128};
+            for (size_t i = 0, an; i < n_rows; i += an) {
+                __m512i sums[MOST_ACTIVATIONS][2];
+                an = n_rows - i < MOST_ACTIVATIONS ? n_rows - i : MOST_ACTIVATIONS;
+                multiplies[an - 1](&task, sums);
+                for (size_t j = 0; j < an; j++)
+                    add_sums(sums[j], n, b == 0, -scales[i + j].sum, acc + (i + j) * acc_stride + r);
+                task.q += an * q_stride;
+                task.ahead_step = 0;
+            }
+        }
+    }
+}
+
+static void ternary(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, size_t q_stride,
+                    const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride)
+{
+    size_t blocks = cols / BLOCK_COLS;
+    if (n_rows == 1)
+        ternary_few(w, rows, blocks, q, q_stride, scales, acc, acc_stride, 1);
+    else if (n_rows == 2)
+        ternary_few(w, rows, blocks, q, q_stride, scales, acc, acc_stride, 2);
+    else
+        ternary_many(w, rows, blocks, q, q_stride, scales, n_rows, acc, acc_stride);
+}
+
+// Sums of four vectors.
+INLINE __m128i sums4(const __m512i *v)
+{
+    __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+    __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+    __m512i s = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(s), _mm512_extracti64x4_epi64(s, 1));
+    return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+
+// Adds 64 columns, or those of the mask, of four rows to their sums: w + 128 is unsigned, and sums modulo 2^32 are exact in
+// the end.
+INLINE void scan64(const int8_t *w, size_t stride, const int8_t *q, size_t cols, __mmask64 lanes, __m512i *high,
+                   __m512i *low)
+{
+    __m512i a = _mm512_maskz_loadu_epi8(lanes, q), b = _mm512_maskz_loadu_epi8(lanes, q + cols);
+#pragma GCC unroll 4
+    for (size_t r = 0; r < 4; r++) {
+        __m512i v = _mm512_maskz_loadu_epi8(lanes, w + r * stride);
+        v = _mm512_xor_si512(v, _mm512_set1_epi8(-128));
+        high[r] = _mm512_dpbusd_epi32(high[r], v, a);
+        low[r] = _mm512_dpbusd_epi32(low[r], v, b);
+    }
+}
+
+// minus 128 times the activations, to start from.
+static __m512i scan_start(const int8_t *q, size_t cols)
+{
+    __m512i sum = _mm512_setzero_si512();
+    for (size_t i = 0; i < cols; i += 64) {
+        __mmask64 lanes = _bzhi_u64(~0ull, cols - i < 64 ? (uint32_t)(cols - i) : 64);
+        sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(-128), _mm512_maskz_loadu_epi8(lanes, q + i));
+    }
+    return _mm512_sub_epi32(_mm512_setzero_si512(), sum);
+}
+
+// Four rows, `stride` bytes apart: sums of the high plane, then those of the low one.
+INLINE void scan4(const int8_t *w, size_t stride, size_t cols, const int8_t *q, const __m512i *start, int32_t *sums)
+{
+    const size_t whole = cols / 64 * 64;
+    __m512i high[4], low[4];
+    for (size_t r = 0; r < 4; r++) {
+        high[r] = start[0];
+        low[r] = start[1];
+    }
+    for (size_t i = 0; i < whole; i += 64)
+        scan64(w + i, stride, q + i, cols, ~0ull, high, low);
+    if (whole < cols)
+        scan64(w + whole, stride, q + whole, cols, _bzhi_u64(~0ull, (uint32_t)(cols - whole)), high, low);
+    _mm_storeu_si128((__m128i *)sums, sums4(high));
+    _mm_storeu_si128((__m128i *)(sums + 4), sums4(low));
+}
+
+// Four runs of rows side by side, as in dot; a row that is left over is computed four times.
+static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int32_t *high, int32_t *low)
+{
+    const __m512i start[2] = {scan_start(q, cols), scan_start(q + cols, cols)};
+    const size_t run = rows / 4;
+    int32_t sums[8];
+    for (size_t r = 0; r < run; r++) {
+        scan4(w + r * cols, run * cols, cols, q, start, sums);
+        for (size_t i = 0; i < 4; i++) {
+            high[i * run + r] = sums[i];
+            low[i * run + r] = sums[4 + i];
+        }
+    }
+    for (size_t r = 4 * run; r < rows; r++) {
+        scan4(w + r * cols, 0, cols, q, start, sums);
+        high[r] = sums[0];
+        low[r] = sums[4];
+    }
+}
+
+extern const struct bn_kernels BN_KERNELS;
+const struct bn_kernels BN_KERNELS = {
+    .name = BN_KERNELS_NAME,
+    .widen = widen,
+    .quantise = quantise,
+    .norm = norm_row,
+    .ternary = ternary,
+    .dequantise = dequantise,
+    .gate = gate,
+    .rope = rope,
+    .narrow_f16 = narrow_f16,
+    .attend = attend,
+    .dot = dot,
+    .scan = scan,
+};
