@@ -83,6 +83,8 @@ class Json(unittest.TestCase):
             rows = objects("--no-limits", "-p", text, "-n", "0")
             self.assertEqual([row["n_prompt"] for row in rows], values, text)
         self.assertEqual(objects("--no-limits", "-p", "0", "-n", "0"), [])
+        result = call(BENCH, "-m", "/missing", "-p", "0", "-n", "0", "--mem", "1M", "--json")  # no test, no model
+        self.assertEqual([row["test"] for row in result.json], ["read", "read"])
 
     def test_repetitions(self):
         row, = objects("--no-limits", "-p", "0", "-r", "3", "--warmup")
@@ -172,7 +174,9 @@ class Others(unittest.TestCase):
                 if node.get(x) is not None:
                     self.assertTrue(0 <= float(node.get(x)) <= width and 0 <= float(node.get(y)) <= height, node.attrib)
         self.assertEqual([name for name in os.listdir(scratch.name) if ".tmp" in name], [])
-        self.assertEqual(bench("--no-limits", "--plot", path_of("no/such.svg")).code, 2)
+        for wrong in (path_of("no/such.svg"), scratch.name, ""):
+            result = bench("--no-limits", "--plot", wrong)
+            self.assertEqual((result.code, result.out, "tokens/s" in result.err), (2, b"", False), wrong)
         self.assertEqual(bench("--no-limits", "-n", "0", "--plot", path).code, 0)  # nothing to compare: an empty picture
 
     @needs_json

@@ -119,7 +119,7 @@ const char *machine_commit(void);
 
 // One test: what to run.
 struct test {
-    char name[48];
+    char name[64];
     uint32_t n_prompt, n_gen;
     uint32_t depth;
     uint32_t sessions;
@@ -128,7 +128,7 @@ struct test {
 
 // What came of it. NaN: unknown.
 struct result {
-    char test[48];
+    char test[64];
     char device[16], isa[16];
     uint32_t threads;
     enum pages pages;  // asked for
@@ -155,7 +155,7 @@ struct result {
 };
 
 struct kernel_result {
-    char name[48];
+    char name[64];
     const char *isa;
     double seconds;
     double gb;   // per second, weights or cache read; NaN
@@ -172,7 +172,8 @@ struct bench {
     struct settings settings;
     struct plan plan;
     struct tool_out out;
-    char *model_path; // NULL with --kernels
+    bool has_tests;   // else only the machine is measured
+    char *model_path; // NULL without tests
     struct model_note model;
     char machine[96];      // what the device calls itself
     struct limits *limits; // one per thread count
@@ -195,9 +196,11 @@ int kernels_run(struct bench *bench);
 int report_print(struct bench *bench);
 void report_notes(const struct bench *bench);                                    // on stderr
 void report_head(const struct result *result, char *text, size_t bytes);         // "f16", "int8 scan, f16"
+const char *report_model(const struct bench *bench);                             // the name of the file
 const char *report_pages(const struct result *result);                           // "huge", "4k", "file"
 const struct limits *report_limits(const struct bench *bench, uint32_t threads); // NULL: not measured
 int report_print_json(struct bench *bench);
+int plot_check(const char *path); // whether a file of this name can be written
 int plot_write(struct bench *bench);
 
 // What the report says of the breakdown of one result.

@@ -107,6 +107,8 @@ int main(int argc, char **argv)
         exit_code = options_plan(&bench.settings, &bench.plan);
     if (go && !exit_code && bench.settings.output == OUTPUT_JSON)
         exit_code = tool_json_missing(PROGRAM);
+    if (go && !exit_code && bench.settings.plot)
+        exit_code = plot_check(bench.settings.plot);
     if (go && !exit_code)
         exit_code = bench.settings.kernels ? kernels_run(&bench) : tests_run(&bench);
     if (go && !exit_code)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -31,7 +32,7 @@ struct point {
 };
 
 struct series {
-    char name[64];
+    char name[128];
     struct point points[MAX_POINTS];
     size_t n;
 };
@@ -144,7 +145,7 @@ static void put_point(const struct panel *panel, double x, double y, const char 
 struct label {
     double y; // where its line ends
     const char *colour;
-    char text[64];
+    char text[128];
 };
 
 // Labels in the right margin, from top to bottom, at a distance from each other and inside the panel.
@@ -222,7 +223,7 @@ static size_t gather(const struct bench *bench, enum key key, bool prompts, stru
     for (size_t i = 0; i < bench->n_results; i++) {
         const struct result *r = &bench->results[i];
         struct series *series = NULL;
-        char name[64];
+        char name[128];
         if (!belongs(bench, r, key, prompts))
             continue;
         name_series(r, key, name, sizeof name);
@@ -445,14 +446,13 @@ static bool write_picture(const struct bench *bench, FILE *file, int *error)
         good = false;
     if (good) {
         size_t width = (count > 1 ? 2 : 1) * (size_t)PANEL_WIDTH, height = HEAD + (count + 1) / 2 * PANEL_HEIGHT;
-        const char *slash = strrchr(bench->model_path, '/');
         struct panel head = {.file = file};
         fprintf(file,
                 "<svg xmlns='http://www.w3.org/2000/svg' width='%zu' height='%zu' viewBox='0 0 %zu %zu' "
                 "font-family='sans-serif' font-size='12'>\n<rect width='100%%' height='100%%' fill='white'/>\n",
                 width, height, width, height);
-        put_text(&head, LEFT, 26, "font-size='16'", "%s on %s, %s %s", slash ? slash + 1 : bench->model_path,
-                 bench->machine, PROGRAM, bn_version());
+        put_text(&head, LEFT, 26, "font-size='16'", "%s%s%s, %s %s", bench->n_results ? report_model(bench) : "",
+                 bench->n_results ? " on " : "", bench->machine, PROGRAM, bn_version());
         fwrite(body, 1, bytes, file);
         fputs("</svg>\n", file);
         errno = 0;
@@ -461,6 +461,25 @@ static bool write_picture(const struct bench *bench, FILE *file, int *error)
     }
     free(body);
     return good;
+}
+
+int plot_check(const char *path)
+{
+    char *folder = strdup(path);
+    struct stat status;
+    int error = ENOMEM;
+    if (folder) {
+        char *slash = strrchr(folder, '/');
+        if (slash)
+            slash[1] = '\0';
+        error = !*path ? ENOENT : access(slash ? folder : ".", W_OK | X_OK) != 0 ? errno : 0;
+        if (!error && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+            error = EISDIR;
+    }
+    free(folder);
+    if (error)
+        tool_say(PROGRAM, "%s: %s", path, strerror(error));
+    return !error ? 0 : error == ENOMEM ? TOOL_EXIT_RESOURCE : TOOL_EXIT_USAGE;
 }
 
 int plot_write(struct bench *bench)

@@ -52,7 +52,7 @@ void report_head(const struct result *result, char *text, size_t bytes)
     snprintf(text, bytes, "%s%s", result->scanned ? "int8 scan, " : "", result->head);
 }
 
-static const char *file_name(const struct bench *bench)
+const char *report_model(const struct bench *bench)
 {
     const char *slash = strrchr(bench->model_path, '/');
     return slash ? slash + 1 : bench->model_path;
@@ -66,12 +66,13 @@ static void print_tests(struct bench *bench)
     print(bench, "|---|--:|--:|---|--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
     for (size_t i = 0; i < bench->n_results; i++) {
         const struct result *r = &bench->results[i];
-        print(
-            bench, "| %s | %.1f MiB | %.2f M | %s%s%s | %u | %s | %s | %s ± %s | %s | %s | %s | %s | %s | %s | %s |\n",
-            file_name(bench), (double)bench->model.bytes / 1048576.0, (double)bench->model.n_params * 1e-6, r->device,
-            r->isa[0] ? " " : "", r->isa, r->threads, report_pages(r), r->test, NUMBER(2, r->mean), NUMBER(2, r->stdev),
-            NUMBER(2, r->p50_ms), NUMBER(2, r->p99_ms), NUMBER(2, r->bytes_per_token * 1e-6), NUMBER(2, r->achieved_gb),
-            PERCENT(r->achieved_gb / r->read_gb), PERCENT(r->int8_share), NUMBER(3, r->joules_per_token));
+        print(bench,
+              "| %s | %.1f MiB | %.2f M | %s%s%s | %u | %s | %s | %s ± %s | %s | %s | %s | %s | %s | %s | %s |\n",
+              report_model(bench), (double)bench->model.bytes / 1048576.0, (double)bench->model.n_params * 1e-6,
+              r->device, r->isa[0] ? " " : "", r->isa, r->threads, report_pages(r), r->test, NUMBER(2, r->mean),
+              NUMBER(2, r->stdev), NUMBER(2, r->p50_ms), NUMBER(2, r->p99_ms), NUMBER(2, r->bytes_per_token * 1e-6),
+              NUMBER(2, r->achieved_gb), PERCENT(r->achieved_gb / r->read_gb), PERCENT(r->int8_share),
+              NUMBER(3, r->joules_per_token));
     }
     print(bench, "\n");
 }
@@ -82,7 +83,7 @@ static void print_limits(struct bench *bench)
         return;
     print(bench, "| read loop, GB/s |");
     for (size_t l = 0; l < bench->n_limits; l++)
-        print(bench, " %u threads, 4k | huge |", bench->limits[l].threads);
+        print(bench, " %u thread%s, 4k | huge |", bench->limits[l].threads, bench->limits[l].threads == 1 ? "" : "s");
     print(bench, "\n|---|");
     for (size_t l = 0; l < bench->n_limits; l++)
         print(bench, "--:|--:|");

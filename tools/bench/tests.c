@@ -354,9 +354,9 @@ static int run_engine(struct bench *bench, struct rig *rig, uint32_t n_ubatch, e
     struct bn_engine_config config;
     size_t n = 0;
     int exit_code = list_tests(&bench->plan, &tests, &n);
-    if (!exit_code && n)
+    if (!exit_code)
         exit_code = configure(tests, n, n_ubatch, bench->settings.head, &config);
-    if (!exit_code && n)
+    if (!exit_code)
         exit_code = rig_open_engine(rig, &config);
     for (size_t i = 0; i < n && !exit_code; i++) {
         exit_code = run_test(bench, rig, &tests[i], pages);
@@ -368,13 +368,22 @@ static int run_engine(struct bench *bench, struct rig *rig, uint32_t n_ubatch, e
     return exit_code;
 }
 
-static void note_model(struct bench *bench, const struct rig *rig)
+// Opens the model once before anything is measured: a wrong file is told at once.
+static int note_model(struct bench *bench)
 {
-    const struct bn_model_info *info = bn_model_get_info(rig->model);
-    snprintf(bench->model.name, sizeof bench->model.name, "%s", info->name);
-    snprintf(bench->model.architecture, sizeof bench->model.architecture, "%s", info->architecture);
-    bench->model.n_params = info->n_params;
-    bench->model.bytes = info->bytes;
+    struct rig rig;
+    int exit_code = rig_open_device(&rig, bench, 1, PAGES_HUGE);
+    if (!exit_code)
+        exit_code = rig_open_model(&rig, bench);
+    if (!exit_code) {
+        const struct bn_model_info *info = bn_model_get_info(rig.model);
+        snprintf(bench->model.name, sizeof bench->model.name, "%s", info->name);
+        snprintf(bench->model.architecture, sizeof bench->model.architecture, "%s", info->architecture);
+        bench->model.n_params = info->n_params;
+        bench->model.bytes = info->bytes;
+    }
+    rig_close(&rig);
+    return exit_code;
 }
 
 static int run_pages(struct bench *bench, uint32_t threads, enum pages pages)
@@ -383,8 +392,6 @@ static int run_pages(struct bench *bench, uint32_t threads, enum pages pages)
     int exit_code = rig_open_device(&rig, bench, threads, pages);
     if (!exit_code)
         exit_code = rig_open_model(&rig, bench);
-    if (!exit_code)
-        note_model(bench, &rig);
     for (size_t i = 0; i < bench->plan.ubatches.n && !exit_code; i++)
         exit_code = run_engine(bench, &rig, bench->plan.ubatches.value[i], pages);
     rig_close(&rig);
@@ -435,7 +442,7 @@ static int run_threads(struct bench *bench, uint32_t threads)
         memset(limits, 0, sizeof *limits);
         exit_code = measure_limits(bench, limits, threads, "before the tests");
     }
-    for (size_t i = 0; i < bench->plan.n_pages && !exit_code; i++)
+    for (size_t i = 0; i < bench->plan.n_pages && bench->has_tests && !exit_code; i++)
         exit_code = run_pages(bench, threads, bench->plan.pages[i]);
     if (limits && !exit_code && bench->n_results > first)
         exit_code = measure_limits(bench, limits, threads, "after the tests");
@@ -444,9 +451,22 @@ static int run_threads(struct bench *bench, uint32_t threads)
     return exit_code;
 }
 
+static bool any(const struct numbers *list)
+{
+    bool found = false;
+    for (size_t i = 0; i < list->n; i++)
+        found = found || list->value[i];
+    return found;
+}
+
 int tests_run(struct bench *bench)
 {
-    int exit_code = bench_find_model(bench);
+    int exit_code = 0;
+    bench->has_tests = any(&bench->plan.prompts) || any(&bench->plan.gens) || bench->plan.pair_prompts.n;
+    if (bench->has_tests)
+        exit_code = bench_find_model(bench);
+    if (bench->has_tests && !exit_code)
+        exit_code = note_model(bench);
     for (size_t i = 0; i < bench->plan.threads.n && !exit_code; i++)
         exit_code = run_threads(bench, bench->plan.threads.value[i]);
     return exit_code;
