@@ -16,7 +16,8 @@ struct phase {
     size_t scratch;                               // bytes a worker needs
     const struct bn_op *op;
     uint32_t op_index;
-    bool first; // of its op
+    bool first;         // of its op
+    uint64_t row_bytes; // what a row of the replay makes it read, about
     const struct bn_kernels *kernels;
     struct bn_slot *slot;
     float *temporary;              // f32 memory of the command between the phases of an op
@@ -45,6 +46,9 @@ size_t bn_cpu_phases(const struct bn_op *op, struct phase *phases);
 
 // f32 values that the op's phases hand over to each other.
 size_t bn_cpu_temporary(const struct bn_op *op);
+
+// Whether the phase, as the slot has it now, is large enough for the whole team.
+bool bn_cpu_worth_sharing(const struct phase *phase);
 
 // A NaN or infinity was met: recorded in the slot, the first op wins.
 void bn_cpu_not_finite(const struct phase *phase);

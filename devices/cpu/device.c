@@ -277,10 +277,10 @@ static void execute(struct device *device, const struct bn_packet *packet)
             return;
         }
         atomic_store_explicit(&device->last_op, phase->op_index, memory_order_relaxed);
-        uint32_t items = phase->items(phase);
-        uint32_t share = items / (team->n * CHUNKS_PER_WORKER);
+        uint32_t items = phase->items(phase), share = items / (team->n * CHUNKS_PER_WORKER);
+        uint32_t chunk = phase->chunk ? phase->chunk : share ? share : 1;
         uint64_t start = phase->profile ? bn_clock_ns() : 0;
-        bool together = bn_team_run(team, phase, items, phase->chunk ? phase->chunk : share ? share : 1);
+        bool together = bn_team_run(team, phase, items, bn_cpu_worth_sharing(phase) ? chunk : items);
         if (phase->profile)
             add_to_profile(device, phase, start, together);
     }

@@ -8,6 +8,10 @@
 // Weight rows that one item of a matmul covers: the unit that workers take, and the width of the int32 scratch.
 enum { TILE = 32, HEAD_TILE = 64 };
 
+// Less than this is done by worker 0 before the others have woken up: some 20 microseconds of one core. Small models then keep
+// their speed on a machine that is busy with other things.
+enum { SHARE_FROM = 256 << 10 };
+
 #define HOST(span) bn_span_host(&phase->op->span)
 
 static uint32_t tiles(uint32_t rows, uint32_t tile)
@@ -352,6 +356,20 @@ size_t bn_cpu_phases(const struct bn_op *op, struct phase *phases)
         phases[n].chunk = table[op->kind][n].chunk;
         phases[n].scratch = scratch_of(op);
         phases[n].op = op;
+        phases[n].row_bytes = op->cols * sizeof(float);
+        for (int i = 0; i < 3; i++)
+            phases[n].row_bytes += op->w[i].data.size;
     }
     return n;
+}
+
+bool bn_cpu_worth_sharing(const struct phase *phase)
+{
+    const struct bn_op *op = phase->op;
+    uint64_t rows = phase->slot->n_rows, bytes = phase->row_bytes;
+    if (op->kind == BN_OP_KV_COPY)
+        return true;
+    if (op->kind == BN_OP_ATTENTION && rows > 0)
+        bytes = (uint64_t)(slot_rows(phase)[rows - 1].position + 1) * op->heads * op->head_dim * sizeof(float);
+    return rows * bytes >= SHARE_FROM;
 }
