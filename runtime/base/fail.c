@@ -134,6 +134,23 @@ enum bn_result bn_fail_at(struct bn_error *err, enum bn_result code, const char 
     return code;
 }
 
+static inline const char *given(const char *text, const char *buffer)
+{
+    return text;
+}
+
+static inline const char *filled(int failed, const char *buffer)
+{
+    return failed ? "unknown error" : buffer;
+}
+
+const char *bn_errno_text(int error_number, char *buffer, size_t size)
+{
+    // GNU's strerror_r gives the text back, that of POSIX fills the buffer.
+    return _Generic(strerror_r(error_number, buffer, size), char *: given, int: filled)(
+        strerror_r(error_number, buffer, size), buffer);
+}
+
 enum bn_result bn_fail_errno(struct bn_error *err, int error_number, const char *file, const char *format, ...)
 {
     va_list args;
@@ -143,8 +160,7 @@ enum bn_result bn_fail_errno(struct bn_error *err, int error_number, const char 
     if (err) {
         size_t n = strlen(err->message);
         char text[96];
-        const char *reason = strerror_r(error_number, text, sizeof(text));
-        snprintf(err->message + n, sizeof(err->message) - n, ": %s", reason);
+        snprintf(err->message + n, sizeof(err->message) - n, ": %s", bn_errno_text(error_number, text, sizeof(text)));
     }
     return BN_ERR_IO;
 }

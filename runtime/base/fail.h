@@ -15,6 +15,9 @@ enum bn_result bn_fail_at(struct bn_error *err, enum bn_result code, const char 
 enum bn_result bn_fail_errno(struct bn_error *err, int error_number, const char *file, const char *format, ...)
     BN_PRINTF(4, 5);
 
+// What strerror says, from any thread; `buffer` may be used for it.
+const char *bn_errno_text(int error_number, char *buffer, size_t size);
+
 // BN_ERR_NO_MEMORY with the number of bytes and what they were for.
 enum bn_result bn_fail_memory(struct bn_error *err, uint64_t bytes, const char *purpose);
 

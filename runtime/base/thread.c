@@ -18,8 +18,11 @@ enum bn_result bn_thread_start(pthread_t *thread, const char *name, void *(*main
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(thread, NULL, main, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error)
-        return bn_fail(err, BN_ERR_NO_MEMORY, "thread %s could not be started: %s", name, strerrordesc_np(error));
+    if (error) {
+        char text[96];
+        return bn_fail(err, BN_ERR_NO_MEMORY, "thread %s could not be started: %s", name,
+                       bn_errno_text(error, text, sizeof(text)));
+    }
     pthread_setname_np(*thread, name);
     return BN_OK;
 }
