@@ -1,10 +1,7 @@
-"""Makes the start of a small model file, up to the data of its tensors. usage: seed.py BITNET-CONVERT OUTPUT"""
-import subprocess
+"""The start of a small model file, up to the data of its tensors. usage: seed.py MODEL OUTPUT"""
 import sys
 
-convert, output = sys.argv[1:]
-subprocess.run([convert, "--synthetic", "tiny", "--quiet", "--force", output], check=True)
-with open(output, "rb") as f:
+with open(sys.argv[1], "rb") as f:
     data = f.read()
-with open(output, "wb") as f:
+with open(sys.argv[2], "wb") as f:
     f.write(data[:data.rindex(b".weight") + 64])
