@@ -19,7 +19,7 @@ enum bn_head { BN_HEAD_AUTO, BN_HEAD_FULL, BN_HEAD_SCAN };
 // What an engine reserves. Zero is the default of every field.
 struct bn_engine_config {
     size_t size;
-    uint32_t n_ctx;       // most positions of a session; 0: what the model was trained for
+    uint32_t n_ctx;       // most positions of a session; 0: what the model was trained for, at most 32768
     uint32_t n_batch;     // most rows the device computes at once; longer input is cut into such chunks; 0: 512
     uint32_t n_sessions;  // most sessions alive; 0: 1
     uint32_t n_positions; // positions of the KV pool, shared by all sessions; 0: n_ctx * n_sessions

@@ -9,6 +9,7 @@
 
 enum {
     DEFAULT_BATCH = 512,
+    MOST_BY_DEFAULT = 32768, // a number in a file must not reserve all memory
     MAX_POSITIONS = 1 << 24,
     MAX_SESSIONS = 1 << 16,
     MAX_BATCH = 1 << 16,
@@ -19,7 +20,7 @@ static enum bn_result fill_in_config(struct bn_engine_config *config, const stru
                                      struct bn_error *err)
 {
     if (config->n_ctx == 0)
-        config->n_ctx = info->n_ctx_train;
+        config->n_ctx = info->n_ctx_train < MOST_BY_DEFAULT ? info->n_ctx_train : MOST_BY_DEFAULT;
     if (config->n_sessions == 0)
         config->n_sessions = 1;
     if (config->n_batch == 0)

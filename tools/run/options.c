@@ -75,7 +75,7 @@ static const struct tool_option options[] = {
      .arg = "N",
      .min = 0,
      .max = 1 << 24,
-     .help = "positions of the context; 0: what the model was trained for, and 512 with --perplexity"},
+     .help = "positions of the context; 0: what the model was trained for, at most 32768, and 512 with --perplexity"},
     {.names = "--ignore-eos", TOOL_FLAG(S, ignore_eos), .help = "never choose an end token"},
     {.names = "-r --reverse-prompt --stop",
      TOOL_LIST(S, stops),

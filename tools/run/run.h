@@ -59,7 +59,7 @@ struct run {
 
 // All functions below that return int return an exit code; what is not 0 has been told.
 
-// Opens the model, the device, the engine and a session. n_ctx 0: what the model was trained for.
+// Opens the model, the device, the engine and a session. n_ctx 0: see struct bn_engine_config.
 int run_open(struct run *run, uint32_t n_ctx, uint32_t n_outputs);
 void run_close(struct run *run);
 int run_list_devices(struct run *run);
