@@ -4,6 +4,7 @@ usage: run.py HOSTILE BITNET-CONVERT BITNET-RUN BITNET-TOKENIZE
 """
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -15,9 +16,11 @@ LEAST = 200  # distinct files, not counting those that are cut short
 TOOL_CASES = ("file-empty", "file-text", "magic-big-endian", "version-1", "key-name-escape", "architecture-7",
               "missing-tokenizer.ggml.tokens", "string-general.name-0x1000000000000000", "scale-nan-attn_q",
               "code-3-first-ffn_up", "token-twice", "merges-cycle", "pre-3", "tokenizer-7", "tensor-name-escape",
-              "embedding-nan-all", "cut-at-4999", "token-control")
+              "embedding-nan-all", "cut-at-4999", "token-control", "context_length-16777216")
+FINE = ("token-control", "context_length-16777216")
 NOT_OF_TEXT = ("scale-nan-attn_q", "code-3-first-ffn_up", "embedding-nan-all", "architecture-7")  # nothing to a tokenizer
 DEADLINE = 60
+MOST_MEMORY = 1 << 20  # KiB, of any process
 
 
 def printable(data):
@@ -72,7 +75,7 @@ def main():
             cut += case.name.startswith("cut-")
             n += not case.name.startswith(("cut-", "good"))
             if case.name in TOOL_CASES:
-                fine = case.name == "token-control"
+                fine = case.name in FINE
                 run_tool([run, "-m", path, "-p", "Once upon a time", "-n", "4", "--seed", "1"], (0,) if fine else (3,),
                          complaints, case.name)
                 run_tool([tokenize, "-m", path], (0,) if fine or case.name in NOT_OF_TEXT else (3,), complaints, case.name)
@@ -80,6 +83,9 @@ def main():
         judge.stdin.close()
         if judge.wait() not in (0, 1):
             complaints.append(f"hostile ended with {judge.returncode}")
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    if memory > MOST_MEMORY:
+        complaints.append(f"a process took {memory} KiB of memory")
     if n < LEAST:
         complaints.append(f"{n} files, at least {LEAST} expected")
     for complaint in complaints:
