@@ -4,48 +4,15 @@
 // A vocabulary may be refused; if it is not, the same holds for any text that its tokens spell.
 #include <bitnet/text.h>
 
-#include <stdlib.h>
-#include <string.h>
-
+#include "input.h"
 #include "runtime/text/tokenizer.h"
 
 #define MAX_TOKENS 512
 #define MAX_IDS 65536
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
-
 static struct bn_host host;
 static int32_t ids[MAX_IDS];
 static char out[MAX_IDS * 3 + 64];
-
-static void require(bool held)
-{
-    if (!held)
-        abort();
-}
-
-struct reader {
-    const char *at;
-    size_t left;
-};
-
-static unsigned next_byte(struct reader *reader)
-{
-    if (reader->left == 0)
-        return 0;
-    reader->left--;
-    return (unsigned char)*reader->at++;
-}
-
-static struct bn_str next_str(struct reader *reader, size_t longest)
-{
-    size_t n = next_byte(reader) % (longest + 1);
-    n = n < reader->left ? n : reader->left;
-    struct bn_str str = {reader->at, n};
-    reader->at += n;
-    reader->left -= n;
-    return str;
-}
 
 // Token by token into the stream must give the same as the whole text at once.
 static void check_stream(const struct bn_tokenizer *tokenizer, size_t count, const char *text, size_t bytes)
@@ -93,12 +60,8 @@ static int32_t types[MAX_TOKENS];
 
 static void add_bytes(struct bn_vocab *vocab)
 {
-    unsigned other = 0x100;
     for (unsigned byte = 0; byte < 256; byte++) {
-        bool prints = (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-        unsigned code = prints ? byte : other++;
-        alphabet[byte][0] = (char)(code < 0x80 ? code : 0xc0 | code >> 6);
-        alphabet[byte][1] = (char)(code < 0x80 ? 0 : 0x80 | (code & 0x3f));
+        alphabet_of(byte, alphabet[byte]);
         types[vocab->n_tokens] = 1;
         tokens[vocab->n_tokens++] = (struct bn_str){alphabet[byte], strlen(alphabet[byte])};
     }
@@ -129,11 +92,11 @@ static struct bn_tokenizer *known(const char *pre)
     return tokenizer;
 }
 
-static void fuzz_vocabulary(struct reader *reader)
+static void fuzz_vocabulary(struct input *input)
 {
     static const char *const pres[] = {"llama-bpe", "gpt-2", "", "default"};
     static const char *const templates[] = {"", "BITNETAssistant: ", "<|start_header_id|><|end_header_id|><|eot_id|>"};
-    unsigned shape = next_byte(reader);
+    unsigned shape = next_byte(input);
     const char *pre = pres[shape & 3], *template = templates[(shape >> 2) % 3];
     struct bn_vocab vocab = {.file = "fuzz", .model = {"gpt2", 4}, .architecture = {"bitnet-25", 9}};
     vocab.pre = (struct bn_str){pre, strlen(pre)};
@@ -143,16 +106,16 @@ static void fuzz_vocabulary(struct reader *reader)
     vocab.types = shape & 64 ? types : NULL;
     if (shape & 128)
         add_bytes(&vocab);
-    for (unsigned n = next_byte(reader); n > 0 && reader->left > 0; n--) {
-        types[vocab.n_tokens] = (int32_t)(next_byte(reader) % 8);
-        tokens[vocab.n_tokens++] = next_str(reader, 20);
+    for (unsigned n = next_byte(input); n > 0 && input->left > 0; n--) {
+        types[vocab.n_tokens] = (int32_t)(next_byte(input) % 8);
+        tokens[vocab.n_tokens++] = next_str(input, 20);
     }
-    for (unsigned n = next_byte(reader); n > 0 && reader->left > 0; n--)
-        merges[vocab.n_merges++] = next_str(reader, 20);
+    for (unsigned n = next_byte(input); n > 0 && input->left > 0; n--)
+        merges[vocab.n_merges++] = next_str(input, 20);
     int64_t *const roles[] = {&vocab.bos, &vocab.eos, &vocab.eot, &vocab.pad};
     for (int i = 0; i < 4; i++)
-        *roles[i] = (int64_t)next_byte(reader) - 1;
-    vocab.add_bos = (int)(next_byte(reader) % 3) - 1;
+        *roles[i] = (int64_t)next_byte(input) - 1;
+    vocab.add_bos = (int)(next_byte(input) % 3) - 1;
 
     struct bn_tokenizer *tokenizer;
     struct bn_error err = {0};
@@ -160,8 +123,8 @@ static void fuzz_vocabulary(struct reader *reader)
     require(result == BN_OK || ((result == BN_ERR_MODEL || result == BN_ERR_UNSUPPORTED) && err.subject[0]));
     if (result != BN_OK)
         return;
-    check_text(tokenizer, reader->at, reader->left, 0);
-    check_text(tokenizer, reader->at, reader->left, BN_TOKENIZE_SPECIAL);
+    check_text(tokenizer, input->at, input->left, 0);
+    check_text(tokenizer, input->at, input->left, BN_TOKENIZE_SPECIAL);
     for (int32_t id = -1; id <= (int32_t)vocab.n_tokens; id++) {
         size_t n;
         const char *piece = bn_token_bytes(tokenizer, id, &n);
@@ -182,11 +145,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         llama = known("llama-bpe");
         gpt2 = known("gpt-2");
     }
-    struct reader reader = {(const char *)data, bytes};
-    unsigned kind = next_byte(&reader);
+    struct input input = {(const char *)data, bytes};
+    unsigned kind = next_byte(&input);
     if (kind & 1)
-        fuzz_vocabulary(&reader);
+        fuzz_vocabulary(&input);
     else
-        check_text(kind & 2 ? llama : gpt2, reader.at, reader.left, kind & 4 ? BN_TOKENIZE_SPECIAL : 0);
+        check_text(kind & 2 ? llama : gpt2, input.at, input.left, kind & 4 ? BN_TOKENIZE_SPECIAL : 0);
     return 0;
 }

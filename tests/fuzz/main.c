@@ -104,6 +104,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s [-runs=N] [FILE...]\n", argv[0]);
         return 2;
     }
-    printf("%ld inputs\n", runs + (long)n_inputs);
+    fprintf(stderr, "%ld inputs\n", runs + (long)n_inputs); // a target may have taken stdout away
     return 0;
 }
