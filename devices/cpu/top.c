@@ -79,6 +79,12 @@ uint32_t bn_cpu_top_all_items(const struct phase *phase)
     return 0;
 }
 
+// Also for NaN, of a state that was found not finite before: -127.
+static int8_t seven_bits(float value)
+{
+    return value >= 127 ? 127 : value > -127 ? (int8_t)value : -127;
+}
+
 // Two planes of seven bits and a sign: 1/508 of a step of the first is the most that is missed of an element.
 void bn_cpu_top_quantise(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
 {
@@ -93,13 +99,13 @@ void bn_cpu_top_quantise(const struct phase *phase, const struct worker *worker,
             squares += (double)x[i] * x[i];
         }
         struct output *output = output_of(phase, o);
-        output->unit = most > 0 ? most / 127.0f : 1.0f;
+        output->unit = most > 1e-30f ? most / 127.0f : 1.0f; // a tiny state: planes of zeros, and a bound that says so
         output->norm = (float)(sqrt(squares) * (1 + 0x1p-20));
         output->error = (float)(sqrt((double)cols) * output->unit / 508 * (1 + 0x1p-10));
         for (uint32_t i = 0; i < cols; i++) {
             float steps = x[i] / output->unit, whole = rintf(steps), rest = rintf((steps - whole) * 254.0f);
-            high[i] = (int8_t)(whole > 127 ? 127 : whole < -127 ? -127 : whole);
-            low[i] = (int8_t)(rest > 127 ? 127 : rest < -127 ? -127 : rest);
+            high[i] = seven_bits(whole);
+            low[i] = seven_bits(rest);
         }
     }
 }

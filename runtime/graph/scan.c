@@ -21,6 +21,8 @@ bool bn_scan_quantise(const float *w, size_t n, int8_t *q, struct bn_scan_row *i
     }
     info->scale = most > 0 ? most / 127.0f : 1.0f;
     float inverse = 1.0f / info->scale;
+    if (!finite || inverse > 1e30f)
+        return false;
     // Sums of blocks in float, blocks in double: 32 steps of 2^-24 each leave the sums' error below 2^-18 of them, and a
     // norm's below 2^-19.
     double missed = 0, kept = 0;
@@ -40,7 +42,7 @@ bool bn_scan_quantise(const float *w, size_t n, int8_t *q, struct bn_scan_row *i
     }
     info->error = (float)(sqrt(missed) * (1 + 0x1p-12)) + info->scale * 0x1p-12f * sqrtf((float)n);
     info->norm = (float)(sqrt(kept) * (1 + 0x1p-12));
-    return finite && info->norm <= 1e30f && info->error <= 1e30f && inverse <= 1e30f;
+    return info->norm <= 1e30f && info->error <= 1e30f;
 }
 
 // Rows first .. end - 1, by one thread.
