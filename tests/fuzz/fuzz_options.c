@@ -1,11 +1,11 @@
 // Command lines: of bitnet-run, and of a program with options of every type. Whatever they say, they are taken or
 // refused with a message, and what is taken lies in the ranges of the table. The rest of the input goes through the
 // escapes of the tools, there and back.
-#include "common/escape.h"
-#include "common/fail.h"
-#include "common/help.h"
-#include "common/options.h"
-#include "run/run.h"
+#include "tools/common/escape.h"
+#include "tools/common/fail.h"
+#include "tools/common/help.h"
+#include "tools/common/options.h"
+#include "tools/run/run.h"
 
 #include <math.h>
 #include <stdarg.h>
