@@ -479,6 +479,8 @@ def vocabularies():
     yield Case("token-all-special-empty", OK, "", tokens(lambda items: items[:498] + [b""] * 14))
     yield Case("token-bos-empty", OK, "", token(496, ""))
     yield Case("token-outside-alphabet", OK, "", token(505, "\u2603 \u00a0"), token_type(505, 1))
+    yield Case("tokens-escape", OK, "", drop(T + "merges"), tokens(  # U+011B stands for ESC
+        lambda items: items[:256] + [("\u011b[%dm" % i).encode() for i in range(256, 496)] + items[496:]))
     yield Case("token-nul", OK, "", token(505, "a\0b"))
     yield Case("token-control", OK, "", token(505, "\x1b[2J"))
     yield Case("token-byte-missing", UNSUPPORTED, "", token(78, "\u2603o"), drop(T + "merges"))

@@ -3,7 +3,9 @@
 usage: run.py HOSTILE BITNET-CONVERT BITNET-RUN BITNET-TOKENIZE
 """
 import hashlib
+import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -46,6 +48,49 @@ def run_tool(command, wanted, complaints, name):
         complaints.append(f"{tool} on {name}: prints a result")
 
 
+def run_on_terminal(command):
+    """What a terminal would get on stdout."""
+    terminal, inside = os.openpty()
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=inside, stderr=subprocess.DEVNULL) as process:
+        os.close(inside)
+        shown = b""
+        try:
+            while data := os.read(terminal, 65536):
+                shown += data
+        except OSError:  # the other end is closed
+            pass
+        process.wait(timeout=DEADLINE)
+    os.close(terminal)
+    return shown
+
+
+def try_text(run, path, complaints):
+    """Text with escape sequences in it: as it is to a file, harmless to a terminal."""
+    command = [run, "-m", path, "-p", "Once", "-n", "32", "--greedy", "--ignore-eos", "-q", "--color=never"]
+    plain = subprocess.run(command, stdout=subprocess.PIPE, timeout=DEADLINE, check=True).stdout
+    shown = run_on_terminal(command)
+    if b"\x1b[" not in plain:
+        complaints.append("no escape sequence in the text, so nothing is tested")
+    harmless = re.sub("[\0-\x08\x0b-\x1f\x7f-\x9f]", "\ufffd", plain.decode())
+    if harmless.replace("\n", "\r\n").encode() != shown:
+        complaints.append(f"a terminal gets {shown}")
+
+
+def try_json(run, path, complaints):
+    """Whatever a model is called, the output is JSON."""
+    done = subprocess.run([run, "-m", path, "-p", "Once", "-n", "4", "--json"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=DEADLINE, check=False)
+    if done.returncode == 2 and b"jansson" in done.stderr:
+        return
+    try:
+        name = json.loads(done.stdout)["model_name"]
+        good = all(c.isprintable() for c in name)
+    except (ValueError, KeyError, TypeError):
+        good = False
+    if not good:
+        complaints.append(f"--json: {done.stdout} {done.stderr}")
+
+
 def main():
     hostile, convert, run, tokenize = sys.argv[1:]
     complaints = []
@@ -79,6 +124,10 @@ def main():
                 run_tool([run, "-m", path, "-p", "Once upon a time", "-n", "4", "--seed", "1"], (0,) if fine else (3,),
                          complaints, case.name)
                 run_tool([tokenize, "-m", path], (0,) if fine or case.name in NOT_OF_TEXT else (3,), complaints, case.name)
+            if case.name == "tokens-escape":
+                try_text(run, path, complaints)
+            if case.name in ("name-not-utf-8", "name-c1", "name-escape"):
+                try_json(run, path, complaints)
             os.remove(path)
         judge.stdin.close()
         if judge.wait() not in (0, 1):

@@ -1,6 +1,5 @@
 #include "common/escape.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,11 +57,12 @@ static size_t character(const unsigned char *p, size_t bytes)
     return 0;
 }
 
-// A character that steers terminals: C0, DEL, C1.
-static bool is_control(const char *text, size_t n)
+size_t tool_control(const char *text, size_t bytes)
 {
-    unsigned char c = (unsigned char)text[0];
-    return (n == 1 && (c < ' ' || c == 127)) || (n == 2 && c == 0xc2 && (unsigned char)text[1] < 0xa0);
+    unsigned char c = bytes ? (unsigned char)text[0] : ' ';
+    if (c < ' ' || c == 127)
+        return 1;
+    return bytes > 1 && c == 0xc2 && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] < 0xa0 ? 2 : 0;
 }
 
 void tool_make_printable(char *text)
@@ -70,7 +70,7 @@ void tool_make_printable(char *text)
     size_t bytes = strlen(text);
     for (size_t i = 0; i < bytes;) {
         size_t n = character((const unsigned char *)text + i, bytes - i);
-        if (n == 0 || is_control(text + i, n)) {
+        if (n == 0 || tool_control(text + i, n)) {
             n = n ? n : 1;
             memset(text + i, '?', n);
         }
@@ -87,7 +87,7 @@ size_t tool_escape(const char *text, size_t bytes, char *out)
         if (meaning) {
             out[used++] = '\\';
             out[used++] = letters[strchr(meanings, *meaning) - meanings];
-        } else if (n == 0 || is_control(text + i, n)) {
+        } else if (n == 0 || tool_control(text + i, n)) {
             used += (size_t)snprintf(out + used, 5, "\\x%02x", (unsigned)(unsigned char)text[i]);
             n = 1;
         } else {

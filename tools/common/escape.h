@@ -12,6 +12,9 @@ size_t tool_unescape(char *text, size_t bytes);
 // `out` must hold 4 * bytes + 1 bytes. Returns the length, without the terminating zero.
 size_t tool_escape(const char *text, size_t bytes, char *out);
 
+// Bytes of the control character (C0, DEL, C1) that the text starts with; 0 if it starts with something else.
+size_t tool_control(const char *text, size_t bytes);
+
 // Replaces control characters, and what is not UTF-8, by question marks, in place.
 void tool_make_printable(char *text);
 

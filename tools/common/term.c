@@ -1,4 +1,5 @@
 #include "common/term.h"
+#include "common/escape.h"
 #include "common/fail.h"
 
 #include <errno.h>
@@ -68,6 +69,23 @@ void tool_out_write(struct tool_out *out, const char *data, size_t bytes)
 void tool_out_text(struct tool_out *out, const char *text)
 {
     tool_out_write(out, text, strlen(text));
+}
+
+void tool_out_untrusted(struct tool_out *out, const char *text, size_t bytes)
+{
+    if (!out->terminal)
+        out->terminal = isatty(STDOUT_FILENO) ? 1 : -1;
+    size_t start = 0;
+    for (size_t i = 0; i < bytes && out->terminal > 0;) {
+        size_t n = text[i] == '\n' || text[i] == '\t' ? 0 : tool_control(text + i, bytes - i);
+        if (n) {
+            tool_out_write(out, text + start, i - start);
+            tool_out_write(out, "\xef\xbf\xbd", 3);
+            start = i + n;
+        }
+        i += n ? n : 1;
+    }
+    tool_out_write(out, text + start, bytes - start);
 }
 
 int tool_out_finish(struct tool_out *out, const char *program)

@@ -21,12 +21,17 @@ struct tool_out {
     bool gather;    // write in large pieces; otherwise text appears as it is made
     int failed;     // errno of the first write that failed; nothing is written after it
     bool at_middle; // the last byte written was not a newline
+    int terminal;   // 1: it is a terminal, -1: it is not, 0: nobody has looked
     size_t n_held;
     char held[8192];
 };
 
 void tool_out_write(struct tool_out *out, const char *data, size_t bytes);
 void tool_out_text(struct tool_out *out, const char *text);
+
+// Text of a model, whole characters. A terminal gets U+FFFD for control characters other than newline and tab, since a
+// model file that is not to be trusted could steer it; anything else gets the text as it is.
+void tool_out_untrusted(struct tool_out *out, const char *text, size_t bytes);
 
 // Writes what is gathered and says why writing failed, unless the reader just went away. Returns the exit code: 0 if
 // nothing failed.

@@ -55,7 +55,7 @@ static bool on_token(void *user, const struct bn_generated *made)
         memcpy(reply->text + reply->bytes, made->text, made->bytes);
     reply->bytes += made->bytes;
     if (reply->show)
-        tool_out_write(&reply->run->out, made->text, made->bytes);
+        tool_out_untrusted(&reply->run->out, made->text, made->bytes);
     return !reply->run->out.failed;
 }
 
