@@ -41,7 +41,7 @@ static uint32_t cpu_features(void)
         uint32_t high;
         __asm__ volatile("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
     }
-    bool ymm = (saved & 6) == 6; // XCR0: SSE and AVX state
+    bool ymm = (saved & 6) == 6;       // XCR0: SSE and AVX state
     bool zmm = (saved & 0xe6) == 0xe6; // and masks, upper halves, upper registers
     if (!ymm || !(basic & bit_AVX))
         return 0;
