@@ -44,6 +44,13 @@ static inline const char *beyond(const void *array, size_t bytes)
     return (const char *)((uintptr_t)array + bytes);
 }
 
+// How many of `n` to take next so that the parts, none above `most`, are about equal.
+static inline size_t even_share(size_t n, size_t most)
+{
+    size_t parts = (n + most - 1) / most;
+    return (n + parts - 1) / parts;
+}
+
 static inline uint32_t float_bits(float f)
 {
     uint32_t u;

@@ -14,6 +14,7 @@ enum {
     BN_CPU_BMI2 = 1 << 3,
     BN_CPU_AVX512 = 1 << 4, // F, BW, DQ and VL
     BN_CPU_AVX512_VNNI = 1 << 5,
+    BN_CPU_AVX_VNNI = 1 << 6,
 };
 
 #define BN_ISA(isa, features) extern const struct bn_kernels bn_kernels_##isa;
@@ -56,6 +57,9 @@ static uint32_t cpu_features(void)
         features |= BN_CPU_AVX2;
     if (b & bit_BMI2)
         features |= BN_CPU_BMI2;
+    uint32_t high[4];
+    if (__get_cpuid_count(7, 1, &high[0], &high[1], &high[2], &high[3]) && (high[0] & 1 << 4))
+        features |= BN_CPU_AVX_VNNI;
     const uint32_t avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     if (!zmm || (b & avx512) != avx512)
         return features;

@@ -1,10 +1,6 @@
 // AVX-512 with VNNI: four products of bytes and their sum at once.
 #include "cpu/x86/avx512.h"
-
-// One activation row, or two. A vector holds the same block of two rows of weights, whose codes 0, 1, 2 are multiplied as
-// they are or times four: the codes of the first and third plane are left two bits up, and have sums of their own. Taking
-// off the row's sum of q at the end makes the codes -1, 0, +1.
-#define MOST_PAIRS 4
+#include "cpu/x86/vnni256.h"
 
 INLINE __m512i two_blocks(const uint8_t *first, const uint8_t *second)
 {
@@ -17,44 +13,7 @@ INLINE __m512i both_halves(const int8_t *q)
     return _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)q));
 }
 
-// Pair k is rows 2 k and 2 k + 1 from w on, or the same row twice if `stride` is 0; sums[i * pairs + k] with activation
-// row i. The next rows are fetched, in order, as the hardware's prefetch does not follow so many.
-INLINE void pair_sums(const uint8_t *w, size_t stride, size_t blocks, const int8_t *q, size_t q_stride, __m512i *sums,
-                      const size_t pairs, const size_t an)
-{
-    const __m512i three = _mm512_set1_epi8(3), twelve = _mm512_set1_epi8(12);
-    __m512i once[2 * MOST_PAIRS], four_times[2 * MOST_PAIRS];
-#pragma GCC unroll 8
-    for (size_t k = 0; k < an * pairs; k++)
-        once[k] = four_times[k] = _mm512_setzero_si512();
-    for (size_t b = 0; b < blocks; b++, q += BLOCK_COLS) {
-        __m512i x[2][4];
-#pragma GCC unroll 8
-        for (size_t i = 0; i < 4 * an; i++)
-            x[i / 4][i % 4] = both_halves(q + i / 4 * q_stride + i % 4 * 32);
-#pragma GCC unroll 4
-        for (size_t k = 0; k < pairs; k++) {
-            const uint8_t *block = w + 2 * k * stride + b * BLOCK_BYTES;
-            _mm_prefetch(beyond(w, 2 * pairs * stride + (b * pairs + k) * 64), _MM_HINT_T0);
-            __m512i low = two_blocks(block, block + stride), high = _mm512_srli_epi16(low, 4);
-            __m512i w0 = _mm512_and_si512(high, twelve), w1 = _mm512_and_si512(high, three);
-            __m512i w2 = _mm512_and_si512(low, twelve), w3 = _mm512_and_si512(low, three);
-#pragma GCC unroll 2
-            for (size_t i = 0; i < an; i++) {
-                const size_t at = i * pairs + k;
-                four_times[at] = _mm512_dpbusd_epi32(four_times[at], w0, x[i][0]);
-                once[at] = _mm512_dpbusd_epi32(once[at], w1, x[i][1]);
-                four_times[at] = _mm512_dpbusd_epi32(four_times[at], w2, x[i][2]);
-                once[at] = _mm512_dpbusd_epi32(once[at], w3, x[i][3]);
-            }
-        }
-    }
-#pragma GCC unroll 8
-    for (size_t k = 0; k < an * pairs; k++)
-        sums[k] = _mm512_add_epi32(_mm512_srai_epi32(four_times[k], 2), once[k]);
-}
-
-// The sums of the eight halves, in their order.
+// The sums of the eight halves of four vectors, in their order.
 INLINE __m256i half_sums8(const __m512i *v)
 {
     __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
@@ -65,35 +24,76 @@ INLINE __m256i half_sums8(const __m512i *v)
     return _mm512_castsi512_si256(_mm512_add_epi32(_mm512_permutexvar_epi32(a, s), _mm512_permutexvar_epi32(b, s)));
 }
 
-INLINE void ternary_few(const uint8_t *w, size_t rows, size_t blocks, const int8_t *q, size_t q_stride,
+// `an` activation rows, up to eight, with four rows of weights, or with n and copies of the last one.
+#define MOST_ACTIVATIONS 8
+
+INLINE void few_by_four(const uint8_t *w, size_t n, size_t blocks, const int8_t *q, size_t q_stride,
                         const struct bn_row_scale *scales, int32_t *acc, size_t acc_stride, const size_t an)
 {
+    const __m512i three = _mm512_set1_epi8(3);
     const size_t stride = blocks * BLOCK_BYTES;
-    __m512i sums[2 * MOST_PAIRS];
-    size_t r = 0;
-    for (; r + 8 <= rows; r += 8) {
-        pair_sums(w + r * stride, stride, blocks, q, q_stride, sums, 4, an);
-        for (size_t i = 0; i < an; i++)
-            _mm256_storeu_si256((__m256i *)(acc + i * acc_stride + r),
-                                _mm256_sub_epi32(half_sums8(sums + 4 * i), _mm256_set1_epi32(scales[i].sum)));
-    }
-    for (; r < rows; r += 2) {
-        bool second = r + 1 < rows;
-        pair_sums(w + r * stride, second ? stride : 0, blocks, q, q_stride, sums, 1, an);
-        for (size_t i = 0; i < an; i++) {
-            int32_t *to = acc + i * acc_stride + r;
-            to[0] = _mm512_mask_reduce_add_epi32(0x00ff, sums[i]) - scales[i].sum;
-            if (second)
-                to[1] = _mm512_mask_reduce_add_epi32(0xff00, sums[i]) - scales[i].sum;
+    const uint8_t *w1 = w + (n > 1 ? 1 : n - 1) * stride, *w2 = w + (n > 2 ? 2 : n - 1) * stride;
+    const uint8_t *w3 = w + (n > 3 ? 3 : n - 1) * stride;
+    __m512i sum[2 * MOST_ACTIVATIONS];
+#pragma GCC unroll 16
+    for (size_t i = 0; i < 2 * MOST_ACTIVATIONS; i++)
+        sum[i] = _mm512_setzero_si512();
+    for (size_t b = 0; b < blocks; b++) {
+        const size_t at = b * BLOCK_BYTES;
+        const int8_t *x = q + b * BLOCK_COLS;
+        _mm_prefetch(beyond(w, 4 * (stride + at)), _MM_HINT_T0);
+        _mm_prefetch(beyond(w, 4 * (stride + at) + 64), _MM_HINT_T0);
+        __m512i v0 = two_blocks(w + at, w1 + at), v1 = two_blocks(w2 + at, w3 + at);
+#pragma GCC unroll 4
+        for (unsigned plane = 0; plane < 4; plane++, x += 32) {
+            __m512i c0 = _mm512_and_si512(_mm512_srli_epi16(v0, 6 - 2 * plane), three);
+            __m512i c1 = _mm512_and_si512(_mm512_srli_epi16(v1, 6 - 2 * plane), three);
+#pragma GCC unroll 8
+            for (size_t i = 0; i < an; i++) {
+                __m512i both = both_halves(x + i * q_stride);
+                sum[2 * i] = _mm512_dpbusd_epi32(sum[2 * i], c0, both);
+                sum[2 * i + 1] = _mm512_dpbusd_epi32(sum[2 * i + 1], c1, both);
+            }
         }
     }
+    int32_t sums[MOST_ACTIVATIONS][4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < an; i += 2)
+        _mm256_storeu_si256((__m256i *)sums[i], half_sums8(sum + 2 * i));
+    for (size_t i = 0; i < an; i++)
+        for (size_t r = 0; r < n; r++)
+            acc[i * acc_stride + r] = sums[i][r] - scales[i].sum;
+}
+
+#define FEW(an)                                                                                                        \
+    static void few##an(const uint8_t *w, size_t n, size_t blocks, const int8_t *q, size_t q_stride,                   \
+                        const struct bn_row_scale *scales, int32_t *acc, size_t acc_stride)                            \
+    {                                                                                                                  \
+        few_by_four(w, n, blocks, q, q_stride, scales, acc, acc_stride, an);                                           \
+    }
+FEW(2)
+FEW(3)
+FEW(4)
+FEW(5)
+FEW(6)
+FEW(7)
+FEW(8)
+static void (*const few[])(const uint8_t *w, size_t n, size_t blocks, const int8_t *q, size_t q_stride,
+                           const struct bn_row_scale *scales, int32_t *acc,
+                           size_t acc_stride) = {NULL, NULL, few2, few3, few4, few5, few6, few7, few8};
+
+static void ternary_few(const uint8_t *w, size_t rows, size_t blocks, const int8_t *q, size_t q_stride,
+                        const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride)
+{
+    const size_t stride = blocks * BLOCK_BYTES;
+    for (size_t r = 0; r < rows; r += 4)
+        few[n_rows](w + r * stride, rows - r < 4 ? rows - r : 4, blocks, q, q_stride, scales, acc + r, acc_stride);
 }
 
 // Several activation rows. The weights of 32 rows and up to CHUNK blocks are transposed once, still packed: a vector is four
 // bytes, each four columns, of sixteen rows. Then four activations are broadcast to all of them, and a lane is the sum of a
 // row: nothing is left to be added across lanes. MOST_ACTIVATIONS * 2 sums stay in registers.
 #define WEIGHT_ROWS 32
-#define MOST_ACTIVATIONS 8
 #define CHUNK 8 // with the activations of a chunk it fits the first level cache
 
 struct packed {
@@ -242,7 +242,7 @@ static void ternary_many(const uint8_t *w, size_t rows, size_t blocks, const int
                                 .ahead_step = 128};
             for (size_t i = 0, an; i < n_rows; i += an) {
                 __m512i sums[MOST_ACTIVATIONS][2];
-                an = n_rows - i < MOST_ACTIVATIONS ? n_rows - i : MOST_ACTIVATIONS;
+                an = even_share(n_rows - i, MOST_ACTIVATIONS);
                 multiplies[an - 1](&task, sums);
                 for (size_t j = 0; j < an; j++)
                     add_sums(sums[j], n, b == 0, -scales[i + j].sum, acc + (i + j) * acc_stride + r);
@@ -258,9 +258,9 @@ static void ternary(const uint8_t *w, size_t rows, size_t cols, const int8_t *q,
 {
     size_t blocks = cols / BLOCK_COLS;
     if (n_rows == 1)
-        ternary_few(w, rows, blocks, q, q_stride, scales, acc, acc_stride, 1);
-    else if (n_rows == 2)
-        ternary_few(w, rows, blocks, q, q_stride, scales, acc, acc_stride, 2);
+        ternary_one(w, rows, blocks, q, scales->sum, acc);
+    else if (n_rows <= MOST_ACTIVATIONS)
+        ternary_few(w, rows, blocks, q, q_stride, scales, n_rows, acc, acc_stride);
     else
         ternary_many(w, rows, blocks, q, q_stride, scales, n_rows, acc, acc_stride);
 }
