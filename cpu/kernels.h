@@ -56,9 +56,9 @@ struct bn_kernels {
     // out[r] = dot(w row r, x) in the canonical order, for `rows` rows of float weights.
     void (*dot)(enum bn_layout layout, const void *w, size_t rows, size_t cols, const float *x, float *out);
 
-    // high[r] = dot(w row r, q), low[r] = dot(w row r, q + cols): integers, for `rows` rows of int8 in -127 .. 127 and two
-    // planes of activations one after the other, in the same range; cols at most 2^17.
-    void (*scan)(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int32_t *high, int32_t *low);
+    // out[i * out_stride + r] = dot(w row r, q + i * cols): integers, for `rows` rows of int8 in -127 .. 127 and n planes of
+    // activations one after the other, in the same range; n is even, cols at most 2^17.
+    void (*scan)(const int8_t *w, size_t rows, size_t cols, const int8_t *q, size_t n, int32_t *out, size_t out_stride);
 };
 
 // One instruction set level; rows of cpu/isa.inl, from oldest to newest.

@@ -186,15 +186,15 @@ static void dot(enum bn_layout layout, const void *w, size_t rows, size_t cols, 
         out[r] = dot_row(layout, (const uint8_t *)w + r * stride, x, cols);
 }
 
-static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int32_t *high, int32_t *low)
+static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, size_t n, int32_t *out, size_t out_stride)
 {
-    for (size_t r = 0; r < rows; r++, w += cols) {
-        high[r] = low[r] = 0;
-        for (size_t i = 0; i < cols; i++) {
-            high[r] += w[i] * q[i];
-            low[r] += w[i] * q[cols + i];
+    for (size_t i = 0; i < n; i++)
+        for (size_t r = 0; r < rows; r++) {
+            int32_t sum = 0;
+            for (size_t c = 0; c < cols; c++)
+                sum += w[r * cols + c] * q[i * cols + c];
+            out[i * out_stride + r] = sum;
         }
-    }
 }
 
 extern const struct bn_kernels bn_kernels_scalar;

@@ -117,7 +117,7 @@ INLINE __m256i scan_step(__m256i magnitude, __m256i w, const int8_t *q, __m256i 
     return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, x), _mm256_set1_epi16(1)));
 }
 
-static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int32_t *high, int32_t *low)
+static void scan2(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int32_t *high, int32_t *low)
 {
     size_t whole = cols / 32 * 32;
     for (size_t r = 0; r < rows; r++, w += cols) {
@@ -134,6 +134,12 @@ static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int
             low[r] += w[i] * q[cols + i];
         }
     }
+}
+
+static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, size_t n, int32_t *out, size_t out_stride)
+{
+    for (size_t i = 0; i < n; i += 2)
+        scan2(w, rows, cols, q + i * cols, out + i * out_stride, out + (i + 1) * out_stride);
 }
 
 extern const struct bn_kernels BN_KERNELS;

@@ -324,6 +324,15 @@ static void dot(enum bn_layout layout, const void *w, size_t rows, size_t cols, 
         dot_rows(BN_LAYOUT_BF16, w, rows, cols, x, out);
 }
 
+// What to fetch while other rows are computed, as the hardware does not follow from page to page: K in order, some rows
+// early; V column by column, from the next page. Into the second level: the first one's few fill buffers would be the limit.
+#define K_AHEAD 32
+
+INLINE const char *attend_ahead(const struct bn_attend *a, uint64_t offset, uint32_t position)
+{
+    return (const char *)attend_row(a, offset, position < a->n_positions ? position : 0);
+}
+
 // Scores of `heads` heads, 1, 2 or 4, from h on, with the 16 / heads positions from `position` on. Positions past the last
 // are rows of the same page; their scores, within the rounded length, are overwritten or ignored later.
 INLINE void attend_scores16(const struct bn_attend *a, size_t h, uint32_t position, const size_t heads)
@@ -331,6 +340,7 @@ INLINE void attend_scores16(const struct bn_attend *a, size_t h, uint32_t positi
     const size_t dim = a->head_dim, fours = 4 / heads;
     const uint16_t *k = (const uint16_t *)(const void *)attend_row(a, a->k_offset, position);
     const float *q = a->q + h * dim;
+    const char *ahead = attend_ahead(a, a->k_offset, position + K_AHEAD);
     __m512 s[4][4]; // [quarter: head within a four of positions][position of the four]
 #pragma GCC unroll 16
     for (size_t i = 0; i < 16; i++)
@@ -343,6 +353,8 @@ INLINE void attend_scores16(const struct bn_attend *a, size_t h, uint32_t positi
 #pragma GCC unroll 16
         for (size_t i = 0; i < 4 * fours; i++) {
             __m512 row = load_weight16(BN_LAYOUT_F16, k + i * dim, d);
+            if (i % 2 == 0)
+                _mm_prefetch(ahead + 2 * (4 * fours * d + 16 * i), _MM_HINT_T1);
 #pragma GCC unroll 4
             for (size_t j = 0; j < heads; j++)
                 s[i / 4 * heads + j][i % 4] = _mm512_fmadd_ps(row, x[j], s[i / 4 * heads + j][i % 4]);
@@ -384,14 +396,17 @@ static float soften(float *p, size_t n)
 
 // Adds the values of `count` positions from v on, 16 * wide of their columns, to the outputs of `heads` heads.
 INLINE void attend_columns(const uint16_t *v, size_t dim, size_t count, const float *const *p, float *out,
-                           const size_t heads, const size_t wide)
+                           const char *ahead, const size_t heads, const size_t wide)
 {
     __m512 s[4][4];
 #pragma GCC unroll 16
     for (size_t i = 0; i < heads * wide; i++)
         s[i / wide][i % wide] = _mm512_setzero_ps();
-    for (size_t i = 0; i < count; i++, v += dim) {
+    for (size_t i = 0; i < count; i++, v += dim, ahead += 2 * dim) {
         __m512 value[4];
+        _mm_prefetch(ahead, _MM_HINT_T1);
+        if (wide == 4)
+            _mm_prefetch(ahead + 64, _MM_HINT_T1);
 #pragma GCC unroll 4
         for (size_t c = 0; c < wide; c++)
             value[c] = load_weight16(BN_LAYOUT_F16, v, 16 * c);
@@ -423,14 +438,15 @@ INLINE void attend_heads(const struct bn_attend *a, size_t h, const size_t heads
     for (uint32_t i = 0; i < n; i += BN_PAGE_POSITIONS) {
         size_t count = n - i < BN_PAGE_POSITIONS ? n - i : BN_PAGE_POSITIONS, d = 0;
         const uint16_t *v = (const uint16_t *)(const void *)attend_row(a, a->v_offset, i);
+        const char *ahead = attend_ahead(a, a->v_offset, i + BN_PAGE_POSITIONS);
         const float *p[4];
 #pragma GCC unroll 4
         for (size_t j = 0; j < heads; j++)
             p[j] = attend_scores(a, h + j) + i;
         for (; d + 64 <= dim; d += 64)
-            attend_columns(v + d, dim, count, p, out + d, heads, 4);
+            attend_columns(v + d, dim, count, p, out + d, ahead + 2 * d, heads, 4);
         for (; d < dim; d += 16)
-            attend_columns(v + d, dim, count, p, out + d, heads, 1);
+            attend_columns(v + d, dim, count, p, out + d, ahead + 2 * d, heads, 1);
     }
     for (size_t j = 0; j < heads; j++, out += dim)
         for (size_t d = 0; d < dim; d += 16)

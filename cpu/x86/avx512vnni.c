@@ -275,18 +275,21 @@ INLINE __m128i sums4(const __m512i *v)
     return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
 }
 
-// Adds 64 columns, or those of the mask, of four rows to their sums: w + 128 is unsigned, and sums modulo 2^32 are exact in
-// the end.
-INLINE void scan64(const int8_t *w, size_t stride, const int8_t *q, size_t cols, __mmask64 lanes, __m512i *high,
-                   __m512i *low)
+// Adds 64 columns, or those of the mask, of four rows to their sums with each of n planes: w + 128 is unsigned, and sums
+// modulo 2^32 are exact in the end.
+INLINE void scan64(const int8_t *w, size_t stride, const int8_t *q, size_t cols, __mmask64 lanes, __m512i (*sum)[4],
+                   const size_t n)
 {
-    __m512i a = _mm512_maskz_loadu_epi8(lanes, q), b = _mm512_maskz_loadu_epi8(lanes, q + cols);
+    __m512i v[4];
 #pragma GCC unroll 4
-    for (size_t r = 0; r < 4; r++) {
-        __m512i v = _mm512_maskz_loadu_epi8(lanes, w + r * stride);
-        v = _mm512_xor_si512(v, _mm512_set1_epi8(-128));
-        high[r] = _mm512_dpbusd_epi32(high[r], v, a);
-        low[r] = _mm512_dpbusd_epi32(low[r], v, b);
+    for (size_t r = 0; r < 4; r++)
+        v[r] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(lanes, w + r * stride), _mm512_set1_epi8(-128));
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++) {
+        __m512i x = _mm512_maskz_loadu_epi8(lanes, q + i * cols);
+#pragma GCC unroll 4
+        for (size_t r = 0; r < 4; r++)
+            sum[i][r] = _mm512_dpbusd_epi32(sum[i][r], v[r], x);
     }
 }
 
@@ -301,41 +304,54 @@ static __m512i scan_start(const int8_t *q, size_t cols)
     return _mm512_sub_epi32(_mm512_setzero_si512(), sum);
 }
 
-// Four rows, `stride` bytes apart: sums of the high plane, then those of the low one.
-INLINE void scan4(const int8_t *w, size_t stride, size_t cols, const int8_t *q, const __m512i *start, int32_t *sums)
+// Four rows, `stride` bytes apart, with n planes.
+INLINE void scan_rows(const int8_t *w, size_t stride, size_t cols, const int8_t *q, const __m512i *start,
+                      int32_t (*sums)[4], const size_t n)
 {
     const size_t whole = cols / 64 * 64;
-    __m512i high[4], low[4];
-    for (size_t r = 0; r < 4; r++) {
-        high[r] = start[0];
-        low[r] = start[1];
-    }
-    for (size_t i = 0; i < whole; i += 64)
-        scan64(w + i, stride, q + i, cols, ~0ull, high, low);
+    __m512i sum[4][4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++)
+        sum[i][0] = sum[i][1] = sum[i][2] = sum[i][3] = start[i];
+    for (size_t c = 0; c < whole; c += 64)
+        scan64(w + c, stride, q + c, cols, ~0ull, sum, n);
     if (whole < cols)
-        scan64(w + whole, stride, q + whole, cols, _bzhi_u64(~0ull, (uint32_t)(cols - whole)), high, low);
-    _mm_storeu_si128((__m128i *)sums, sums4(high));
-    _mm_storeu_si128((__m128i *)(sums + 4), sums4(low));
+        scan64(w + whole, stride, q + whole, cols, _bzhi_u64(~0ull, (uint32_t)(cols - whole)), sum, n);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++)
+        _mm_storeu_si128((__m128i *)sums[i], sums4(sum[i]));
 }
 
 // Four runs of rows side by side, as in dot; a row that is left over is computed four times.
-static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int32_t *high, int32_t *low)
+INLINE void scan_planes(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int32_t *out, size_t out_stride,
+                        const size_t n)
 {
-    const __m512i start[2] = {scan_start(q, cols), scan_start(q + cols, cols)};
     const size_t run = rows / 4;
-    int32_t sums[8];
+    __m512i start[4];
+    int32_t sums[4][4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++)
+        start[i] = scan_start(q + i * cols, cols);
     for (size_t r = 0; r < run; r++) {
-        scan4(w + r * cols, run * cols, cols, q, start, sums);
-        for (size_t i = 0; i < 4; i++) {
-            high[i * run + r] = sums[i];
-            low[i * run + r] = sums[4 + i];
-        }
+        scan_rows(w + r * cols, run * cols, cols, q, start, sums, n);
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = 0; j < 4; j++)
+                out[i * out_stride + j * run + r] = sums[i][j];
     }
     for (size_t r = 4 * run; r < rows; r++) {
-        scan4(w + r * cols, 0, cols, q, start, sums);
-        high[r] = sums[0];
-        low[r] = sums[4];
+        scan_rows(w + r * cols, 0, cols, q, start, sums, n);
+        for (size_t i = 0; i < n; i++)
+            out[i * out_stride + r] = sums[i][0];
     }
+}
+
+static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, size_t n, int32_t *out, size_t out_stride)
+{
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        scan_planes(w, rows, cols, q + i * cols, out + i * out_stride, out_stride, 4);
+    if (i < n)
+        scan_planes(w, rows, cols, q + i * cols, out + i * out_stride, out_stride, 2);
 }
 
 extern const struct bn_kernels BN_KERNELS;

@@ -113,7 +113,7 @@ static int32_t scan_start(const int8_t *q, size_t cols)
 }
 
 // Four runs of rows side by side, as in dot; a row that is left over is computed four times.
-static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int32_t *high, int32_t *low)
+static void scan2(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int32_t *high, int32_t *low)
 {
     const int32_t start[2] = {scan_start(q, cols), scan_start(q + cols, cols)};
     const size_t run = rows / 4;
@@ -130,6 +130,12 @@ static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int
         high[r] = sums[0];
         low[r] = sums[4];
     }
+}
+
+static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, size_t n, int32_t *out, size_t out_stride)
+{
+    for (size_t i = 0; i < n; i += 2)
+        scan2(w, rows, cols, q + i * cols, out + i * out_stride, out + (i + 1) * out_stride);
 }
 
 extern const struct bn_kernels BN_KERNELS;

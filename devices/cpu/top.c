@@ -9,8 +9,7 @@
 
 enum { TILE = 64, RESCORE = 8, HEADER = 16 };
 
-// What the phases hand over about one output, at the start of its temporary memory; then the two int8 planes of the hidden
-// state, and the scanned products.
+// What the phases hand over: this of each output, then the two int8 planes of each hidden state, then the scanned products.
 struct output {
     float unit;  // hidden state = (high + low / 254) * unit, nearly
     float norm;  // at least its Euclidean norm
@@ -20,24 +19,26 @@ _Static_assert(sizeof(struct output) <= HEADER * sizeof(float), "the header's pl
 
 #define HOST(span) bn_span_host(&phase->op->span)
 
-static size_t output_floats(const struct bn_op *op)
+// Floats that hold the planes of all outputs.
+static size_t plane_floats(const struct bn_op *op)
 {
-    return HEADER + (op->cols + 1) / 2 + op->w[0].rows;
+    return ((size_t)op->rows * 2 * op->cols + sizeof(float) - 1) / sizeof(float);
 }
 
 static struct output *output_of(const struct phase *phase, uint32_t o)
 {
-    return (struct output *)(void *)(phase->temporary + o * output_floats(phase->op));
+    return (struct output *)(void *)(phase->temporary + (size_t)o * HEADER);
 }
 
 static int8_t *planes_of(const struct phase *phase, uint32_t o)
 {
-    return (int8_t *)(phase->temporary + o * output_floats(phase->op) + HEADER);
+    return (int8_t *)(phase->temporary + (size_t)phase->op->rows * HEADER) + (size_t)o * 2 * phase->op->cols;
 }
 
 static float *products_of(const struct phase *phase, uint32_t o)
 {
-    return phase->temporary + o * output_floats(phase->op) + HEADER + (phase->op->cols + 1) / 2;
+    const struct bn_op *op = phase->op;
+    return phase->temporary + (size_t)op->rows * HEADER + plane_floats(op) + (size_t)o * op->w[0].rows;
 }
 
 static struct bn_top *top_of(const struct phase *phase, uint32_t o)
@@ -47,12 +48,12 @@ static struct bn_top *top_of(const struct phase *phase, uint32_t o)
 
 size_t bn_cpu_top_temporary(const struct bn_op *op)
 {
-    return op->rows * output_floats(op);
+    return (size_t)op->rows * (HEADER + op->w[0].rows) + plane_floats(op);
 }
 
 size_t bn_cpu_top_scratch(const struct bn_op *op)
 {
-    size_t heap = BN_TOP_MOST * sizeof(float), sums = 2 * TILE * sizeof(int32_t);
+    size_t heap = BN_TOP_MOST * sizeof(float), sums = (size_t)op->rows * 2 * TILE * sizeof(int32_t);
     return heap > sums ? heap : sums;
 }
 
@@ -115,12 +116,15 @@ void bn_cpu_top_scan(const struct phase *phase, const struct worker *worker, uin
     const struct bn_op *op = phase->op;
     const int8_t *copy = HOST(in2);
     const struct bn_scan_row *info = HOST(in3);
-    int32_t *high = (int32_t *)worker->scratch, *low = high + TILE;
+    uint32_t outputs = phase->slot->n_outputs;
+    int32_t *sums = (int32_t *)worker->scratch;
     for (uint32_t tile = begin; tile < end; tile++) {
         uint32_t first = tile * TILE, n = op->w[0].rows - first < TILE ? op->w[0].rows - first : TILE;
-        for (uint32_t o = 0; o < phase->slot->n_outputs; o++) {
+        phase->kernels->scan(copy + (size_t)first * op->cols, n, op->cols, planes_of(phase, 0), 2 * (size_t)outputs,
+                             sums, TILE);
+        for (uint32_t o = 0; o < outputs; o++) {
             float unit = output_of(phase, o)->unit, *products = products_of(phase, o) + first;
-            phase->kernels->scan(copy + (size_t)first * op->cols, n, op->cols, planes_of(phase, o), high, low);
+            const int32_t *high = sums + (size_t)o * 2 * TILE, *low = high + TILE;
             for (uint32_t r = 0; r < n; r++)
                 products[r] = ((float)high[r] + (float)low[r] * (1.0f / 254)) * (info[first + r].scale * unit);
         }

@@ -183,12 +183,12 @@ static void scan_memory(const struct bn_kernels *k, struct work *s)
 {
     const int8_t *w = (const int8_t *)next_slice(s);
     for (size_t at = 0; at < SLICE; at += 64 * COLS)
-        k->scan(w + at, 64, COLS, (int8_t *)s->q.data, ints(s->out), ints(s->out) + 64);
+        k->scan(w + at, 64, COLS, (int8_t *)s->q.data, 2, ints(s->out), 64);
 }
 
 static void scan_cached(const struct bn_kernels *k, struct work *s)
 {
-    k->scan((int8_t *)s->w.data, 64, COLS, (int8_t *)s->q.data, ints(s->out), ints(s->out) + 64);
+    k->scan((int8_t *)s->w.data, 64, COLS, (int8_t *)s->q.data, 2, ints(s->out), 64);
 }
 
 static void dot_bf16(const struct bn_kernels *k, struct work *s)

@@ -81,17 +81,17 @@ static void fill_scan(struct kern *t, struct area a, uint32_t kind)
     }
 }
 
-static void scan_case(struct kern *t, size_t rows, size_t cols, uint32_t weights, uint32_t planes)
+static void scan_case(struct kern *t, size_t rows, size_t cols, size_t n, uint32_t weights, uint32_t planes)
 {
-    struct area w = area_new(rows * cols), q = area_new(2 * cols);
-    struct area want = area_new(8 * rows), got = area_new(8 * rows);
+    struct area w = area_new(rows * cols), q = area_new(n * cols);
+    struct area want = area_new(4 * n * rows), got = area_new(4 * n * rows);
     fill_scan(t, w, weights);
     fill_scan(t, q, planes);
     const int8_t *x = (int8_t *)q.data;
     int32_t *out = (int32_t *)(void *)want.data, *other = (int32_t *)(void *)got.data;
-    t->oracle->scan((int8_t *)w.data, rows, cols, x, out, out + rows);
-    t->k->scan((int8_t *)w.data, rows, cols, x, other, other + rows);
-    for (size_t i = 0; t->reference && i < 2 * rows; i++) {
+    t->oracle->scan((int8_t *)w.data, rows, cols, x, n, out, rows);
+    t->k->scan((int8_t *)w.data, rows, cols, x, n, other, rows);
+    for (size_t i = 0; t->reference && i < n * rows; i++) {
         int64_t sum = 0;
         for (size_t j = 0; j < cols; j++)
             sum += (int64_t)((int8_t *)w.data)[i % rows * cols + j] * x[i / rows * cols + j];
@@ -105,11 +105,13 @@ static void scan_case(struct kern *t, size_t rows, size_t cols, uint32_t weights
 void test_scan(struct kern *t)
 {
     for (uint32_t c = 0; c < 67; c++) // every number of rows, columns that are no multiple of anything
-        scan_case(t, 1 + c, c % 3 ? 32 * (1 + random_below(t, 12)) : 1 + random_below(t, 400), c / 4 % 4, c % 4);
+        scan_case(t, 1 + c, c % 3 ? 32 * (1 + random_below(t, 12)) : 1 + random_below(t, 400), 2, c / 4 % 4, c % 4);
     for (uint32_t c = 0; c < 40; c++)
-        scan_case(t, 1 + c % 9, c % 2 ? 2560 : 16 * (1 + random_below(t, 200)), c / 4 % 4, c % 4);
+        scan_case(t, 1 + c % 9, c % 2 ? 2560 : 16 * (1 + random_below(t, 200)), 2, c / 4 % 4, c % 4);
+    for (uint32_t c = 0; c < 40; c++) // planes of several outputs
+        scan_case(t, 1 + c % 13, 1 + random_below(t, 300), 2 + c % 8 * 2, c / 4 % 4, c % 4);
     for (uint32_t c = 0; c < 16; c++) // the largest sums
-        scan_case(t, 5, 1 << 17, c / 4, c % 4);
+        scan_case(t, 5, 1 << 17, 2, c / 4, c % 4);
 }
 
 static int32_t random_acc(struct kern *t, uint32_t kind)

@@ -68,8 +68,8 @@ static void head(const struct bn_kernels *kernels, struct work *work, const stru
 
 static void scan(const struct bn_kernels *kernels, struct work *work, const struct item *item)
 {
-    kernels->scan((const int8_t *)take(work, (size_t)HEAD_TILE * item->cols), HEAD_TILE, item->cols, work->q, work->acc,
-                  work->acc + HEAD_TILE);
+    kernels->scan((const int8_t *)take(work, (size_t)HEAD_TILE * item->cols), HEAD_TILE, item->cols, work->q,
+                  2 * item->n_rows, work->acc, HEAD_TILE);
 }
 
 static void attend(const struct bn_kernels *kernels, struct work *work, const struct item *item)
@@ -121,6 +121,7 @@ static const struct item items[] = {
     {"head f16 128256x2560 x1", 128256, EMBD, 1, HEAD_TILE, 2.0 * 128256 * EMBD, 1.0 * 128256 * EMBD, head},
     {"head f16 128256x2560 x8", 128256, EMBD, 8, HEAD_TILE, 2.0 * 128256 * EMBD, 8.0 * 128256 * EMBD, head},
     {"scan int8 128256x2560 x1", 128256, EMBD, 1, HEAD_TILE, 1.0 * 128256 * EMBD, 2.0 * 128256 * EMBD, scan},
+    {"scan int8 128256x2560 x8", 128256, EMBD, 8, HEAD_TILE, 1.0 * 128256 * EMBD, 16.0 * 128256 * EMBD, scan},
     {"attend 64 x4", 64, DIM, GROUP, 0, 4.0 * 64 * DIM, 2.0 * 64 * DIM *GROUP, attend},
     {"attend 4096 x4", 4096, DIM, GROUP, 0, 4.0 * 4096 * DIM, 2.0 * 4096 * DIM *GROUP, attend},
     {"quantise 2560", 1, EMBD, 1, 0, NAN, NAN, quantise},
