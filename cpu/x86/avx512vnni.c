@@ -304,17 +304,20 @@ static __m512i scan_start(const int8_t *q, size_t cols)
     return _mm512_sub_epi32(_mm512_setzero_si512(), sum);
 }
 
-// Four rows, `stride` bytes apart, with n planes.
+// Four rows, `stride` bytes apart, with n planes. The row at `ahead` is fetched.
 INLINE void scan_rows(const int8_t *w, size_t stride, size_t cols, const int8_t *q, const __m512i *start,
-                      int32_t (*sums)[4], const size_t n)
+                      const char *ahead, int32_t (*sums)[4], const size_t n)
 {
     const size_t whole = cols / 64 * 64;
     __m512i sum[4][4];
 #pragma GCC unroll 4
     for (size_t i = 0; i < n; i++)
         sum[i][0] = sum[i][1] = sum[i][2] = sum[i][3] = start[i];
-    for (size_t c = 0; c < whole; c += 64)
+    for (size_t c = 0; c < whole; c += 64) {
+        if (n > 2)
+            _mm_prefetch(ahead + c, _MM_HINT_T1);
         scan64(w + c, stride, q + c, cols, ~0ull, sum, n);
+    }
     if (whole < cols)
         scan64(w + whole, stride, q + whole, cols, _bzhi_u64(~0ull, (uint32_t)(cols - whole)), sum, n);
 #pragma GCC unroll 4
@@ -322,36 +325,42 @@ INLINE void scan_rows(const int8_t *w, size_t stride, size_t cols, const int8_t 
         _mm_storeu_si128((__m128i *)sums[i], sums4(sum[i]));
 }
 
-// Four runs of rows side by side, as in dot; a row that is left over is computed four times.
-INLINE void scan_planes(const int8_t *w, size_t rows, size_t cols, const int8_t *q, int32_t *out, size_t out_stride,
-                        const size_t n)
+// Most planes of one pass over the rows.
+#define MOST_PLANES 16
+
+// Four rows with all planes: out[i * out_stride + j * run], for j < n. While they are multiplied from the first level cache,
+// each four planes fetch one of the next rows: the hardware's prefetch comes to rest meanwhile.
+INLINE void scan_four(const int8_t *w, size_t stride, size_t cols, const int8_t *q, const __m512i *start, size_t planes,
+                      int32_t *out, size_t out_stride, size_t n, size_t run)
 {
-    const size_t run = rows / 4;
-    __m512i start[4];
     int32_t sums[4][4];
-#pragma GCC unroll 4
-    for (size_t i = 0; i < n; i++)
-        start[i] = scan_start(q + i * cols, cols);
-    for (size_t r = 0; r < run; r++) {
-        scan_rows(w + r * cols, run * cols, cols, q, start, sums, n);
-        for (size_t i = 0; i < n; i++)
-            for (size_t j = 0; j < 4; j++)
-                out[i * out_stride + j * run + r] = sums[i][j];
-    }
-    for (size_t r = 4 * run; r < rows; r++) {
-        scan_rows(w + r * cols, 0, cols, q, start, sums, n);
-        for (size_t i = 0; i < n; i++)
-            out[i * out_stride + r] = sums[i][0];
+    for (size_t i = 0; i < planes; i += 4) {
+        const char *ahead = beyond(w, cols + i / 4 * stride);
+        size_t some = planes - i < 4 ? 2 : 4;
+        if (some == 4)
+            scan_rows(w, stride, cols, q + i * cols, start + i, ahead, sums, 4);
+        else
+            scan_rows(w, stride, cols, q + i * cols, start + i, ahead, sums, 2);
+        for (size_t p = 0; p < some; p++)
+            for (size_t j = 0; j < n; j++)
+                out[(i + p) * out_stride + j * run] = sums[p][j];
     }
 }
 
+// Four runs of rows side by side, as in dot; a row that is left over is computed four times.
 static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, size_t n, int32_t *out, size_t out_stride)
 {
-    size_t i = 0;
-    for (; i + 4 <= n; i += 4)
-        scan_planes(w, rows, cols, q + i * cols, out + i * out_stride, out_stride, 4);
-    if (i < n)
-        scan_planes(w, rows, cols, q + i * cols, out + i * out_stride, out_stride, 2);
+    const size_t run = rows / 4;
+    __m512i start[MOST_PLANES];
+    for (size_t planes; n > 0; n -= planes, q += planes * cols, out += planes * out_stride) {
+        planes = n < MOST_PLANES ? n : MOST_PLANES;
+        for (size_t i = 0; i < planes; i++)
+            start[i] = scan_start(q + i * cols, cols);
+        for (size_t r = 0; r < run; r++)
+            scan_four(w + r * cols, run * cols, cols, q, start, planes, out + r, out_stride, 4, run);
+        for (size_t r = 4 * run; r < rows; r++)
+            scan_four(w + r * cols, 0, cols, q, start, planes, out + r, out_stride, 1, run);
+    }
 }
 
 extern const struct bn_kernels BN_KERNELS;
