@@ -294,8 +294,9 @@ static void write_linear(struct maker *maker, const struct item *item)
         }
         const uint8_t *data = maker->stripe;
         if (maker->layout != BN_LAYOUT_I2S_A) {
-            enum bn_result result = bn_repack(maker->host, BN_LAYOUT_I2S_A, maker->stripe, maker->layout,
-                                              maker->repacked, rows, item->cols, maker->err);
+            const struct bn_matrix from = {BN_LAYOUT_I2S_A, rows, item->cols, maker->stripe, NULL, 1};
+            struct bn_repacked to = {.layout = maker->layout, .data = maker->repacked};
+            enum bn_result result = bn_repack(maker->host, &from, &to, BN_REPACK_EXACT, maker->err);
             if (result != BN_OK) {
                 maker->writer.result = result;
                 return;

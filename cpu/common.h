@@ -156,15 +156,19 @@ static inline float dequantise_one(int32_t acc, float factor)
     return (float)acc * factor;
 }
 
-static inline float gate_one(int32_t gate, int32_t up, float gate_factor, float up_factor,
-                             enum bn_op_activation activation)
+static inline float gate_value(float g, float u, enum bn_op_activation activation)
 {
-    float g = (float)gate * gate_factor, u = (float)up * up_factor;
     if (activation == BN_OP_RELU2) {
         g = 0.0f > g ? 0.0f : g;
         return (g * g) * u;
     }
     return (g / (1.0f + exp_f32(-g))) * u;
+}
+
+static inline float gate_one(int32_t gate, int32_t up, float gate_factor, float up_factor,
+                             enum bn_op_activation activation)
+{
+    return gate_value((float)gate * gate_factor, (float)up * up_factor, activation);
 }
 
 static inline float quantise_scale(float absmax)

@@ -19,7 +19,20 @@ struct bn_attend {
     float scale;                 // 1 / sqrt(head_dim)
 };
 
-// Shapes: `n` and `cols` of quantised rows and ternary weights are multiples of 128, those of float rows of 16.
+// A ternary product whose scales reach groups of columns: out[i][r] = sum16 over the groups g of a row of the pairs
+// (sum over the group's columns of trit(w row r) * q row i, scales[r][g]); the integers are exact (docs/numerics.md).
+struct bn_groups {
+    const uint8_t *w;     // rows of BN_LAYOUT_I2S_A, one every cols / 4 bytes
+    size_t rows, cols;    // padded to blocks
+    size_t group, groups; // 64, 128 or 256 columns; how many of a row have a scale; the last one may be cut short
+    const float *scales;  // [rows][groups]
+    const int8_t *q;      // [n_rows], one every q_stride bytes
+    size_t q_stride, n_rows;
+    float *out; // [n_rows], one every out_stride elements
+    size_t out_stride;
+};
+
+// Shapes: `n` of quantised rows is a multiple of 64, `cols` of ternary weights of 128, those of float rows of 16.
 // Rows of q8 are 32-byte aligned.
 struct bn_kernels {
     const char *name;
@@ -37,6 +50,9 @@ struct bn_kernels {
     // cols / 4 bytes) and `n_rows` activation rows, `q_stride` bytes apart; acc rows are acc_stride elements apart.
     void (*ternary)(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, size_t q_stride,
                     const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride);
+
+    // NULL: bn_kernels_groups has one in plain C.
+    void (*ternary_groups)(const struct bn_groups *args);
 
     // out[i] = (float)acc[i] * factor, plus add[i] if add is not NULL. add may be out.
     void (*dequantise)(const int32_t *acc, size_t n, float factor, const float *add, float *out);
@@ -73,6 +89,16 @@ size_t bn_isa_list(struct bn_isa *list, size_t capacity);
 
 // The level by name, or the newest usable one for NULL. NULL if unknown; check `usable` before calling its kernels.
 const struct bn_isa *bn_isa_find(struct bn_isa *list, size_t n, const char *name);
+
+// k->ternary_groups, or the one in plain C.
+void (*bn_kernels_groups(const struct bn_kernels *k))(const struct bn_groups *args);
+
+// What follows products that are floats already, in plain C: at most one call for each row of activations and tile of
+// weights. out[i] = values[i] * factor, plus add[i] if add is not NULL; add may be out, and out may be values.
+void bn_scale_values(const float *values, size_t n, float factor, const float *add, float *out);
+// out[i] = activation(gate[i] * gate_factor) * (up[i] * up_factor).
+void bn_gate_values(const float *gate, const float *up, size_t n, float gate_factor, float up_factor,
+                    enum bn_op_activation activation, float *out);
 
 // What the CPU calls itself; "unknown CPU" if it does not say. `name` holds 64 bytes.
 void bn_cpu_name(char *name);

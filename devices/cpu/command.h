@@ -55,6 +55,15 @@ void bn_cpu_not_finite(const struct phase *phase);
 // Looks for them.
 void bn_cpu_check_logits(const struct phase *phase, const float *logits, uint32_t n);
 
+// scaled.c: tiles of matrices whose scales reach rows or groups. Rows first .. first + n - 1 of a matrix; scratch has a row of
+// `stride` values for each row of the replay, and matrix.
+struct bn_cpu_tile {
+    uint32_t first, n, stride;
+};
+void bn_cpu_scaled_matmul(const struct phase *phase, const struct bn_weight *w, const struct bn_cpu_tile *tile,
+                          const float *add, float *out, float *values);
+void bn_cpu_scaled_gate(const struct phase *phase, const struct bn_cpu_tile *tile, float *gates, float *ups);
+
 // top.c: the phases of BN_OP_TOP.
 void bn_cpu_top_quantise(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
 void bn_cpu_top_scan(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);

@@ -133,7 +133,7 @@ static bool cpu_supports(struct bn_device *device, enum bn_op_kind kind, enum bn
     case BN_OP_MATMUL:
     case BN_OP_QKV:
     case BN_OP_GATE_UP:
-        return layout == BN_LAYOUT_I2S_A;
+        return layout == BN_LAYOUT_I2S_A || (layout >= BN_LAYOUT_I2S_A_ROW && layout <= BN_LAYOUT_I2S_A_G64);
     default:
         return layout == BN_LAYOUT_COUNT;
     }

@@ -110,10 +110,12 @@ static void run_quantise(const struct phase *phase, const struct worker *worker,
     const float *in = HOST(in), *norm = HOST(norm);
     int8_t *out = HOST(out);
     struct bn_row_scale *scales = HOST(out2);
+    uint32_t padded = bn_padded_cols(op->cols);
     for (uint32_t r = begin; r < end; r++) {
-        size_t at = (size_t)r * op->cols;
-        if (!phase->kernels->quantise(in + at, norm, op->cols, op->eps, out + at, &scales[r]))
+        int8_t *row = out + (size_t)r * padded;
+        if (!phase->kernels->quantise(in + (size_t)r * op->cols, norm, op->cols, op->eps, row, &scales[r]))
             bn_cpu_not_finite(phase);
+        memset(row + op->cols, 0, padded - op->cols);
     }
 }
 
@@ -134,8 +136,9 @@ static void multiply(const struct phase *phase, const struct bn_weight *w, uint3
 {
     const struct bn_op *op = phase->op;
     const uint8_t *data = bn_span_host(&w->data);
-    phase->kernels->ternary(data + (size_t)first * (op->cols / 4), n, op->cols, HOST(in), op->cols, HOST(in2),
-                            phase->slot->n_rows, acc, TILE);
+    uint32_t cols = bn_padded_cols(op->cols);
+    phase->kernels->ternary(data + (size_t)first * (cols / 4), n, cols, HOST(in), cols, HOST(in2), phase->slot->n_rows,
+                            acc, TILE);
 }
 
 // One tile of out [n_rows][w->rows] = w * in (+ add).
@@ -145,6 +148,10 @@ static void matmul_tile(const struct phase *phase, const struct bn_weight *w, ui
     const struct bn_row_scale *scales = HOST(in2);
     uint32_t first = tile * TILE;
     uint32_t n = w->rows - first < TILE ? w->rows - first : TILE;
+    if (w->scales.buffer) {
+        bn_cpu_scaled_matmul(phase, w, &(struct bn_cpu_tile){first, n, TILE}, add, out, (float *)acc);
+        return;
+    }
     multiply(phase, w, first, n, acc);
     for (uint32_t r = 0; r < phase->slot->n_rows; r++) {
         size_t at = (size_t)r * w->rows + first;
@@ -262,6 +269,10 @@ static void run_gate_up(const struct phase *phase, const struct worker *worker, 
     float *out = HOST(out);
     for (uint32_t tile = begin; tile < end; tile++) {
         uint32_t first = tile * TILE, n = gate->rows - first < TILE ? gate->rows - first : TILE;
+        if (gate->scales.buffer || up->scales.buffer) {
+            bn_cpu_scaled_gate(phase, &(struct bn_cpu_tile){first, n, TILE}, (float *)gate_acc, (float *)up_acc);
+            continue;
+        }
         multiply(phase, gate, first, n, gate_acc);
         multiply(phase, up, first, n, up_acc);
         for (uint32_t r = 0; r < rows; r++)

@@ -87,10 +87,15 @@ BN_API void bn_buffer_destroy(struct bn_buffer *buffer);
 // Threads: any.
 BN_API uint64_t bn_layout_bytes(enum bn_layout layout, uint64_t rows, uint64_t cols);
 
+// Scales that a row of such a matrix has apart from its data (struct bn_weight); 0 for layouts without.
+// Threads: any.
+BN_API uint64_t bn_layout_scales(enum bn_layout layout, uint64_t cols);
+
 // "i2_s 128/32"; NULL outside the enum. Ownership: static. Threads: any.
 BN_API const char *bn_layout_name(enum bn_layout layout);
 
-// Writes trits (-1, 0, +1; int8 [rows][cols]) in a ternary layout; `data` holds bn_layout_bytes bytes.
+// Writes trits (-1, 0, +1; int8 [rows][cols]) in a ternary layout; `data` holds bn_layout_bytes bytes. Scales that the
+// layout keeps within its data are set to 1.
 // Threads: any. Errors: BN_ERR_ARGUMENT (not a ternary layout, a shape it cannot hold, a value that is no trit).
 BN_API BN_MUST_CHECK enum bn_result bn_layout_pack(enum bn_layout layout, const int8_t *trits, uint64_t rows,
                                                    uint64_t cols, void *data, struct bn_error *err);

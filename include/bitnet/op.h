@@ -18,6 +18,11 @@ enum bn_layout {
     BN_LAYOUT_I2S_A, // "128/32": 32 bytes per 128 columns; byte j holds columns j, 32+j, 64+j, 96+j from the top bits down
     BN_LAYOUT_I2S_B, // "64/16": 16 bytes per 64 columns, likewise j, 16+j, 32+j, 48+j
     BN_LAYOUT_I2S_C, // "1x4": byte (r/4)*cols + c holds rows r..r+3 of column c, the first in the top bits
+    // The codes of I2S_A, with scales apart (struct bn_weight): one per row, or one per 256, 128 or 64 columns of a row.
+    BN_LAYOUT_I2S_A_ROW,
+    BN_LAYOUT_I2S_A_G256,
+    BN_LAYOUT_I2S_A_G128,
+    BN_LAYOUT_I2S_A_G64,
     BN_LAYOUT_COUNT,
 };
 
@@ -42,11 +47,19 @@ struct bn_weight {
     struct bn_span data; // bn_layout_bytes bytes
     enum bn_layout layout;
     uint32_t rows, cols;
-    float scale; // the tensor's scale; 1 for float layouts
+    float scale;           // of the tensor; multiplies those of `scales`; 1 for float layouts
+    struct bn_span scales; // f32 [rows][bn_layout_scales]; empty if that is 0
 };
 
+// Int8 rows and rows of I2S_A are this many bytes and codes long, for matrices of `cols` columns: whole blocks. What is
+// behind the columns is 0, in trits too.
+static inline uint32_t bn_padded_cols(uint32_t cols)
+{
+    return (cols + 127) / 128 * 128;
+}
+
 // All activations are row-major. R is the number of rows of the replay, slot.n_rows, at most op.rows; O is
-// slot.n_outputs. "q8" is a pair: int8 [R][cols] and one bn_row_scale per row. NaN or infinity in what is quantised,
+// slot.n_outputs. "q8" is a pair: int8 [R][bn_padded_cols(cols)] and one bn_row_scale per row. NaN or infinity in what is quantised,
 // normed or stored in the KV pool, or in a logit, sets the slot's status to BN_SLOT_NOT_FINITE.
 enum bn_op_kind {
     // out f32 [R][cols] = row slot.row[r].token of w[0].

@@ -182,11 +182,10 @@ enum bn_result bn_device_preferred_layout(struct bn_device *device, enum bn_op_k
     *out = stored;
     if (driver->supports(device, kind, stored))
         return BN_OK;
-    // Any ternary layout turns into any other without loss; float layouts are not converted.
+    // Ternary layouts turn into those that keep their scales; float layouts are not converted.
     for (int layout = 0; layout < BN_LAYOUT_COUNT; layout++) {
         *out = (enum bn_layout)layout;
-        if (bn_layout_get(*out)->kind == BN_LAYOUT_TERNARY && bn_layout_get(stored)->kind == BN_LAYOUT_TERNARY &&
-            driver->supports(device, kind, *out))
+        if (bn_layout_keeps(stored, *out) && driver->supports(device, kind, *out))
             return BN_OK;
     }
     return bn_fail_at(err, BN_ERR_UNSUPPORTED, device->info.id, bn_layout_get(stored)->name, UINT64_MAX,

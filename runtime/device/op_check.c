@@ -16,10 +16,10 @@ enum extent {
     EXTENT_SAME_AS_IN,
     EXTENT_COLS, // f32 [cols]
     EXTENT_OPT_COLS,
-    EXTENT_ROWS_COLS, // f32 [rows][cols]
-    EXTENT_ROWS_COLS_I8,
-    EXTENT_ROWS_SCALE, // bn_row_scale [rows]
-    EXTENT_ROWS_W0,    // f32 [rows][w[0].rows]
+    EXTENT_ROWS_COLS,    // f32 [rows][cols]
+    EXTENT_ROWS_COLS_I8, // rows of bn_padded_cols
+    EXTENT_ROWS_SCALE,   // bn_row_scale [rows]
+    EXTENT_ROWS_W0,      // f32 [rows][w[0].rows]
     EXTENT_OPT_ROWS_W0,
     EXTENT_ROWS_HEADS, // f32 [rows][heads * head_dim]
     EXTENT_W0_COLS_I8, // int8 [w[0].rows][cols]
@@ -80,7 +80,7 @@ static uint64_t needed(const struct bn_op *op, enum extent extent)
     case EXTENT_ROWS_COLS:
         return rows * op->cols * f32;
     case EXTENT_ROWS_COLS_I8:
-        return rows * op->cols;
+        return rows * bn_padded_cols(op->cols);
     case EXTENT_ROWS_SCALE:
         return rows * sizeof(struct bn_row_scale);
     case EXTENT_ROWS_W0:
@@ -160,6 +160,14 @@ static enum bn_result check_weight(const struct check *check, int i)
     uint64_t bytes = bn_layout_bytes(w->layout, w->rows, w->cols);
     if (bytes == 0 || w->data.size != bytes)
         return wrong(check, BN_ERR_ARGUMENT, names[i], "the weight's bytes do not fit its layout and shape");
+    uint64_t scales = w->rows * bn_layout_scales(w->layout, w->cols) * sizeof(float);
+    if (scales != w->scales.size || (scales && !w->scales.buffer))
+        return wrong(check, BN_ERR_ARGUMENT, names[i], "the weight's scales do not fit its layout and shape");
+    if (scales) {
+        enum bn_result result = check_span(check, names[i], &w->scales, scales);
+        if (result != BN_OK)
+            return result;
+    }
     if (layout->kind != table[op->kind].kind || !check->device->driver->supports(check->device, op->kind, w->layout))
         return wrong(check, BN_ERR_UNSUPPORTED, names[i], "the device has no kernel for this layout");
     return check_span(check, names[i], &w->data, bytes);
@@ -171,8 +179,8 @@ static enum bn_result check_shape(const struct check *check)
     bool no_cols = op->kind == BN_OP_COPY || op->kind == BN_OP_KV_COPY;
     if (op->rows == 0 || op->rows > MAX_ROWS || (op->cols == 0 && !no_cols) || op->cols > MAX_COLS)
         return wrong(check, BN_ERR_ARGUMENT, "rows", "rows or columns are out of range");
-    if (op->cols % (table[op->kind].kind == BN_LAYOUT_TERNARY || op->kind == BN_OP_QUANTISE ? 128 : 16))
-        return wrong(check, BN_ERR_ARGUMENT, "cols", "columns must be a multiple of 128 (ternary) or 16");
+    if (op->cols % (table[op->kind].kind == BN_LAYOUT_TERNARY || op->kind == BN_OP_QUANTISE ? 64 : 16))
+        return wrong(check, BN_ERR_ARGUMENT, "cols", "columns must be a multiple of 64 (ternary) or 16");
     bool attends = op->kind == BN_OP_QKV || op->kind == BN_OP_ATTENTION || op->kind == BN_OP_KV_COPY;
     if (!attends)
         return BN_OK;

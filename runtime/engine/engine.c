@@ -63,7 +63,7 @@ static uint64_t lay_out_activations(struct bn_engine *engine)
         {&a->q, rows * info->n_head * info->head_dim * f32},
         {&a->attended, rows * info->n_head * info->head_dim * f32},
         {&a->hidden, rows * info->n_ff * f32},
-        {&a->quantised, rows * widest_input(engine->model)},
+        {&a->quantised, rows * bn_padded_cols(widest_input(engine->model))},
         {&a->scales, rows * sizeof(struct bn_row_scale)},
         {&a->final, outputs * info->n_embd * f32},
         {&a->logits, (uint64_t)engine->config.n_outputs * info->n_vocab * f32},

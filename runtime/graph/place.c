@@ -11,9 +11,9 @@ enum { ALIGNMENT = 256 };
 struct wish {
     const struct bn_tensor *tensor;
     enum bn_layout layout;
-    uint64_t bytes;
+    uint64_t bytes, scale_bytes;
     bool in_place;
-    uint64_t offset; // in the buffer of copies, if not in place
+    uint64_t offset; // in the buffer of copies, if not in place; scales come after the data
 };
 
 struct placer {
@@ -25,14 +25,26 @@ struct placer {
     struct bn_error *err;
 };
 
+static uint64_t aligned(uint64_t bytes)
+{
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+// What the device is asked about: scales that are all the same are the tensor's, unless it reads the file's layout itself.
+static enum bn_layout layout_asked(const struct placer *placer, const struct bn_tensor *tensor, enum bn_op_kind kind)
+{
+    bool native = bn_device_supports(placer->device, kind, tensor->layout);
+    return tensor->plain && !native ? BN_LAYOUT_I2S_A : tensor->layout;
+}
+
 // Decides where the tensor goes; the same answer in both passes.
 static enum bn_result plan_wish(struct placer *placer, struct wish *wish, enum bn_op_kind kind)
 {
     const struct bn_tensor *tensor = wish->tensor;
     wish->layout = tensor->layout;
     if (kind != BN_OP_COUNT) {
-        enum bn_result result =
-            bn_device_preferred_layout(placer->device, kind, tensor->layout, &wish->layout, placer->err);
+        enum bn_result result = bn_device_preferred_layout(placer->device, kind, layout_asked(placer, tensor, kind),
+                                                           &wish->layout, placer->err);
         if (result != BN_OK)
             return result;
     }
@@ -42,14 +54,16 @@ static enum bn_result plan_wish(struct placer *placer, struct wish *wish, enum b
                           "shape %u x %u does not fit layout %s", tensor->rows, tensor->cols,
                           bn_layout_get(wish->layout)->name);
     wish->in_place = placer->placement->imported && wish->layout == tensor->layout;
+    wish->scale_bytes = tensor->rows * bn_layout_scales(wish->layout, tensor->cols) * sizeof(float);
     if (!wish->in_place) {
         wish->offset = placer->copied;
-        placer->copied += (wish->bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        placer->copied += aligned(wish->bytes) + aligned(wish->scale_bytes);
     }
     return BN_OK;
 }
 
-static enum bn_result copy_tensor(struct placer *placer, const struct wish *wish)
+// To the buffer of copies; *scale is the tensor's there.
+static enum bn_result copy_tensor(struct placer *placer, const struct wish *wish, float *scale)
 {
     const struct bn_tensor *tensor = wish->tensor;
     struct bn_buffer *buffer = placer->placement->copied;
@@ -60,11 +74,14 @@ static enum bn_result copy_tensor(struct placer *placer, const struct wish *wish
     }
     struct bn_error inner;
     memset(&inner, 0, sizeof(inner));
-    enum bn_result result = bn_repack(placer->placement->host, tensor->layout, tensor->data, wish->layout, target,
-                                      tensor->rows, tensor->cols, &inner);
+    const struct bn_matrix from = bn_tensor_matrix(tensor);
+    struct bn_repacked to = {.layout = wish->layout, .data = target};
+    to.scales = wish->scale_bytes ? (float *)(void *)(target + aligned(wish->bytes)) : NULL;
+    enum bn_result result = bn_repack(placer->placement->host, &from, &to, BN_REPACK_EXACT, &inner);
     if (result != BN_OK)
         return bn_fail_at(placer->err, result, placer->model->map.name, tensor->name, tensor->offset, "%s",
                           inner.message);
+    *scale = to.scale;
     return BN_OK;
 }
 
@@ -74,6 +91,7 @@ static enum bn_result place(struct placer *placer, const struct bn_tensor *tenso
     if (!tensor)
         return BN_OK;
     struct wish wish = {.tensor = tensor};
+    float scale = tensor->scale;
     enum bn_result result = plan_wish(placer, &wish, kind);
     if (result != BN_OK || !placer->writing)
         return result;
@@ -83,16 +101,18 @@ static enum bn_result place(struct placer *placer, const struct bn_tensor *tenso
         placer->placement->imported_bytes += wish.bytes;
     } else {
         *span = (struct bn_span){placer->placement->copied, wish.offset, wish.bytes};
-        placer->placement->copied_bytes += wish.bytes;
-        result = copy_tensor(placer, &wish);
+        placer->placement->copied_bytes += wish.bytes + wish.scale_bytes;
+        result = copy_tensor(placer, &wish, &scale);
+        if (weight && wish.scale_bytes)
+            weight->scales = (struct bn_span){span->buffer, wish.offset + aligned(wish.bytes), wish.scale_bytes};
     }
     if (tensor != placer->model->token_embd && tensor != placer->model->output)
-        placer->placement->layer_bytes += wish.bytes;
+        placer->placement->layer_bytes += wish.bytes + wish.scale_bytes;
     if (weight) {
         weight->layout = wish.layout;
         weight->rows = tensor->rows;
         weight->cols = tensor->cols;
-        weight->scale = tensor->scale;
+        weight->scale = scale;
     }
     return result;
 }

@@ -52,9 +52,23 @@ static inline void pack_blocks(const int8_t *trits, uint64_t n, unsigned quarter
     }
 }
 
+// Rows of A end in a whole block, whose columns beyond the last are zeros.
+#define A_COLS 128
+
 bool bn_i2s_a_unpack(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, int8_t *trits)
 {
-    return unpack_blocks(data + r0 * cols / 4, (r1 - r0) * cols, 32, trits);
+    uint64_t whole = cols / A_COLS * A_COLS, stride = (cols + A_COLS - 1) / A_COLS * (A_COLS / 4);
+    data += r0 * stride;
+    if (whole == cols)
+        return unpack_blocks(data, (r1 - r0) * cols, 32, trits);
+    bool sound = true;
+    for (uint64_t r = r0; r < r1; r++, data += stride, trits += cols) {
+        int8_t last[A_COLS];
+        sound = unpack_blocks(data, whole, 32, trits) && sound;
+        sound = unpack_blocks(data + whole / 4, A_COLS, 32, last) && sound;
+        memcpy(trits + whole, last, cols - whole);
+    }
+    return sound;
 }
 
 bool bn_i2s_b_unpack(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, int8_t *trits)
@@ -62,14 +76,25 @@ bool bn_i2s_b_unpack(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t
     return unpack_blocks(data + r0 * cols / 4, (r1 - r0) * cols, 16, trits);
 }
 
-void bn_i2s_a_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint8_t *data)
+void bn_i2s_a_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, uint8_t *data)
 {
-    pack_blocks(trits, rows * cols, 32, data);
+    uint64_t whole = cols / A_COLS * A_COLS, stride = (cols + A_COLS - 1) / A_COLS * (A_COLS / 4);
+    data += r0 * stride;
+    if (whole == cols) {
+        pack_blocks(trits, (r1 - r0) * cols, 32, data);
+        return;
+    }
+    for (uint64_t r = r0; r < r1; r++, data += stride, trits += cols) {
+        int8_t last[A_COLS] = {0};
+        memcpy(last, trits + whole, cols - whole);
+        pack_blocks(trits, whole, 32, data);
+        pack_blocks(last, A_COLS, 32, data + whole / 4);
+    }
 }
 
-void bn_i2s_b_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint8_t *data)
+void bn_i2s_b_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, uint8_t *data)
 {
-    pack_blocks(trits, rows * cols, 16, data);
+    pack_blocks(trits, (r1 - r0) * cols, 16, data + r0 * cols / 4);
 }
 
 // C: byte (r / 4) * cols + c holds rows r .. r + 3 of column c, the first in the top bits.
@@ -88,9 +113,10 @@ bool bn_i2s_c_unpack(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t
     return bad == 0;
 }
 
-void bn_i2s_c_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint8_t *data)
+void bn_i2s_c_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, uint8_t *data)
 {
-    for (uint64_t r = 0; r < rows; r += 4, trits += 4 * cols, data += cols) {
+    data += r0 / 4 * cols;
+    for (uint64_t r = r0; r < r1; r += 4, trits += 4 * cols, data += cols) {
         for (uint64_t c = 0; c < cols; c++)
             data[c] = (uint8_t)((trits[c] + 1) << 6 | (trits[cols + c] + 1) << 4 | (trits[2 * cols + c] + 1) << 2 |
                                 (trits[3 * cols + c] + 1));

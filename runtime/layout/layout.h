@@ -5,20 +5,29 @@
 #include <bitnet/compute.h>
 
 enum bn_layout_class { BN_LAYOUT_FLOAT, BN_LAYOUT_TERNARY };
-enum bn_scale_reach { BN_SCALE_NONE, BN_SCALE_TENSOR }; // rows and groups come with their layouts
+// What one scale reaches: nothing has any, the tensor, a row, `group` columns of a row.
+enum bn_scale_reach { BN_SCALE_NONE, BN_SCALE_TENSOR, BN_SCALE_ROW, BN_SCALE_GROUP };
+// Where the scales of rows and groups are: there are none, in an array of f32 apart from the data, or within the data.
+enum bn_scale_home { BN_HOME_NONE, BN_HOME_APART, BN_HOME_F32, BN_HOME_F16 };
 
 struct bn_layout_info {
     enum bn_layout layout;
     const char *name; // "i2_s 128/32"
     enum bn_layout_class kind;
     enum bn_scale_reach reach;
-    uint32_t block_cols;  // cols must be a multiple
+    uint32_t group; // columns that a scale reaches; 0 unless the reach is a group
+    enum bn_scale_home home;
+    uint32_t block_cols;  // cols must be a multiple, unless padded
     uint32_t block_rows;  // rows must be a multiple
     uint32_t block_bytes; // bytes of block_cols x block_rows elements
-    // Ternary: trits -1, 0, +1 of rows r0 .. r1-1 to int8 [r1-r0][cols]; false if a code 3 is met.
+    bool padded;          // the last block of a row is filled up with zeros
+    // Ternary: trits -1, 0, +1 of rows r0 .. r1-1 to int8 [r1-r0][cols]; false if an unused code is met.
     bool (*unpack)(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, int8_t *trits);
-    // Ternary: the inverse, whole matrix.
-    void (*pack)(const int8_t *trits, uint64_t rows, uint64_t cols, uint8_t *data);
+    // Ternary: the inverse, of rows r0 .. r1-1 of a matrix; both are multiples of block_rows. Leaves scales alone.
+    void (*pack)(const int8_t *trits, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, uint8_t *data);
+    // Scales within the data: that of row r, group g; and setting it, rounded if the home is f16.
+    float (*scale_at)(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r, uint64_t g);
+    void (*set_scale)(uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r, uint64_t g, float scale);
     // Float: row r to f32 [cols].
     void (*widen)(const uint8_t *data, uint64_t cols, uint64_t r, float *out);
 };
@@ -26,11 +35,51 @@ struct bn_layout_info {
 // NULL outside the table.
 const struct bn_layout_info *bn_layout_get(enum bn_layout layout);
 
-// Any ternary layout to any other, through int8 trits, a few rows at a time. `from` must hold bn_layout_bytes bytes.
-// Errors: BN_ERR_UNSUPPORTED (shape or class), BN_ERR_MODEL (an unused code), BN_ERR_NO_MEMORY.
+// Whether any matrix in layout `from` can be kept in `to` with its scales as they are.
+bool bn_layout_keeps(enum bn_layout from, enum bn_layout to);
+
+// Scales of a row, wherever they are; 1 if one reaches the row or the tensor, or if there is none.
+uint64_t bn_layout_groups(const struct bn_layout_info *info, uint64_t cols);
+
+// A matrix in memory. A weight is its trit times the scale of its group or row, if any, times `scale`.
+struct bn_matrix {
+    enum bn_layout layout;
+    uint64_t rows, cols;
+    const uint8_t *data; // bn_layout_bytes bytes
+    const float *scales; // those apart: [rows][bn_layout_scales]
+    float scale;
+};
+
+// The scale of a row's group g; 1 for layouts whose reach is the tensor.
+float bn_matrix_scale(const struct bn_matrix *matrix, uint64_t r, uint64_t g);
+
+// Row r of any layout to f32 [cols]: floats exactly (or by the formula of their layout), trits times (scale * scale).
+void bn_matrix_widen(const struct bn_matrix *matrix, uint64_t r, float *out);
+
+// What the scales of rows and groups are like.
+struct bn_scales {
+    bool finite; // all of them
+    bool one;    // those that are not 0 are equal, to
+    float scale; // this one; 0 if all are 0
+};
+struct bn_scales bn_matrix_scales(const struct bn_matrix *matrix);
+
+// Where bn_repack writes, and the scale of the result.
+struct bn_repacked {
+    enum bn_layout layout;
+    uint8_t *data; // bn_layout_bytes bytes
+    float *scales; // [rows][bn_layout_scales]; NULL if that is 0
+    float scale;   // written
+};
+// Whether scales may change: to the nearest f16, or, where several become one, to their mean over the weights that are not 0.
+enum bn_repack_loss { BN_REPACK_EXACT, BN_REPACK_LOSSY };
+
+// Any ternary layout to any other, through int8 trits and scales, a few rows at a time. Weights whose scale is 0 become
+// trits 0; scales of weights that are all 0 do not count.
+// Errors: BN_ERR_UNSUPPORTED (shape or class; scales that `to` cannot keep), BN_ERR_MODEL (an unused code), BN_ERR_NO_MEMORY.
 struct bn_host;
-enum bn_result bn_repack(const struct bn_host *host, enum bn_layout from, const uint8_t *source, enum bn_layout to,
-                         uint8_t *target, uint64_t rows, uint64_t cols, struct bn_error *err);
+enum bn_result bn_repack(const struct bn_host *host, const struct bn_matrix *from, struct bn_repacked *to,
+                         enum bn_repack_loss loss, struct bn_error *err);
 
 // I2_S in any byte order: the first of `bytes` bytes that holds the unused code 3, or `bytes` if none does.
 uint64_t bn_i2s_find_code_3(const uint8_t *data, uint64_t bytes);

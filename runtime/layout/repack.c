@@ -1,4 +1,6 @@
 #include <inttypes.h>
+#include <math.h>
+#include <string.h>
 
 #include "runtime/base/fail.h"
 #include "runtime/base/host.h"
@@ -7,31 +9,154 @@
 // Rows unpacked at a time: a multiple of every layout's block_rows, few enough to stay in the cache.
 #define STRIPE 16
 
-enum bn_result bn_repack(const struct bn_host *host, enum bn_layout from, const uint8_t *source, enum bn_layout to,
-                         uint8_t *target, uint64_t rows, uint64_t cols, struct bn_error *err)
+struct repacker {
+    const struct bn_matrix *from;
+    struct bn_repacked *to;
+    const struct bn_layout_info *in, *out;
+    enum bn_repack_loss loss;
+    int8_t *trits; // [STRIPE][cols]
+    double sum, n; // of the scales of weights that are not 0, and how many those are: of the tensor
+    float common;  // of the tensor so far
+    bool any;      // weights that are not 0 were met
+    struct bn_error *err;
+};
+
+// What becomes one scale: columns from .. end - 1 of a row.
+struct unit {
+    float scale, first;
+    bool any, differ;
+    double sum, n;
+};
+
+// Adds the columns of the row's group g, from .. end - 1, whose trits are given. A scale of 0 makes them 0.
+static void add_group(const struct repacker *rp, struct unit *unit, uint64_t r, uint64_t g, int8_t *trits, uint64_t n)
 {
-    const struct bn_layout_info *in = bn_layout_get(from), *out = bn_layout_get(to);
-    if (!in || !out)
-        return bn_fail(err, BN_ERR_ARGUMENT, "unknown layout");
-    if (in->kind != BN_LAYOUT_TERNARY || out->kind != BN_LAYOUT_TERNARY)
-        return bn_fail(err, BN_ERR_UNSUPPORTED, "%s cannot be repacked as %s: both must be ternary", in->name,
-                       out->name);
-    if (!bn_layout_bytes(from, rows, cols) || !bn_layout_bytes(to, rows, cols))
-        return bn_fail(err, BN_ERR_UNSUPPORTED,
-                       "a matrix of %" PRIu64 " rows and %" PRIu64 " columns cannot be repacked from %s to %s", rows,
-                       cols, in->name, out->name);
-    int8_t *trits = bn_alloc_array(host, STRIPE, cols);
-    if (!trits)
-        return bn_fail_memory(err, STRIPE * cols, "repacking weights");
-    enum bn_result result = BN_OK;
-    for (uint64_t r0 = 0; r0 < rows && result == BN_OK; r0 += STRIPE) {
-        uint64_t n = rows - r0 < STRIPE ? rows - r0 : STRIPE;
-        if (!in->unpack(source, rows, cols, r0, r0 + n, trits))
-            result = bn_fail(err, BN_ERR_MODEL, "a weight in rows %" PRIu64 " to %" PRIu64 " has the unused code 3", r0,
-                             r0 + n - 1);
-        else
-            out->pack(trits, n, cols, target + r0 / out->block_rows * (cols / out->block_cols) * out->block_bytes);
+    float scale = bn_matrix_scale(rp->from, r, g);
+    uint64_t weights = 0;
+    for (uint64_t i = 0; i < n; i++)
+        weights += trits[i] != 0;
+    if (scale == 0)
+        memset(trits, 0, n);
+    if (unit->first == 0)
+        unit->first = scale;
+    if (scale == 0 || weights == 0)
+        return;
+    unit->differ = unit->differ || (unit->any && scale != unit->scale);
+    unit->any = true;
+    unit->scale = scale;
+    unit->sum += (double)scale * (double)weights;
+    unit->n += (double)weights;
+}
+
+// The scale of columns from .. end - 1 of row r.
+static struct unit gather(const struct repacker *rp, uint64_t r, int8_t *trits, uint64_t from, uint64_t end)
+{
+    struct unit unit = {.scale = 0};
+    uint64_t reach = rp->in->reach == BN_SCALE_GROUP ? rp->in->group : rp->from->cols;
+    for (uint64_t c = from; c < end;) {
+        uint64_t g = c / reach, stop = (g + 1) * reach < end ? (g + 1) * reach : end;
+        add_group(rp, &unit, r, g, trits + c, stop - c);
+        c = stop;
     }
-    bn_free(host, trits);
+    return unit;
+}
+
+static enum bn_result refuse(const struct repacker *rp, uint64_t r, const char *why)
+{
+    return bn_fail(rp->err, BN_ERR_UNSUPPORTED, "the scales of %s cannot be kept as %s: in row %" PRIu64 " %s",
+                   rp->in->name, rp->out->name, r, why);
+}
+
+static enum bn_result write_scale(struct repacker *rp, uint64_t r, uint64_t g, const struct unit *unit)
+{
+    const struct bn_matrix *from = rp->from;
+    float scale = unit->any ? unit->scale : unit->first;
+    if (unit->differ && rp->loss == BN_REPACK_EXACT)
+        return refuse(rp, r, "several become one");
+    if (unit->differ)
+        scale = (float)(unit->sum / unit->n);
+    if (rp->out->home == BN_HOME_APART) { // the tensor's scale stays apart, too
+        rp->to->scales[r * bn_layout_groups(rp->out, from->cols) + g] = scale;
+        return BN_OK;
+    }
+    float product = scale * from->scale;
+    bool exact = fmaf(scale, from->scale, -product) == 0 &&
+                 (rp->out->home != BN_HOME_F16 || bn_f16_to_f32(bn_f32_to_f16(product)) == product);
+    if (!exact && rp->loss == BN_REPACK_EXACT)
+        return refuse(rp, r, "one would be rounded");
+    if (!isfinite(product) || (rp->out->home == BN_HOME_F16 && fabsf(product) > 65504))
+        return refuse(rp, r, "one is too large");
+    rp->out->set_scale(rp->to->data, from->rows, from->cols, r, g, product);
+    return BN_OK;
+}
+
+// Scales of row r, whose trits are given.
+static enum bn_result convert_row(struct repacker *rp, uint64_t r, int8_t *trits)
+{
+    uint64_t cols = rp->from->cols;
+    if (rp->out->reach == BN_SCALE_TENSOR) {
+        struct unit unit = gather(rp, r, trits, 0, cols);
+        bool differ = unit.differ || (unit.any && rp->any && unit.scale != rp->common);
+        if (differ && rp->loss == BN_REPACK_EXACT)
+            return refuse(rp, r, "they differ");
+        if (unit.any || (!rp->any && rp->common == 0))
+            rp->common = unit.any ? unit.scale : unit.first;
+        rp->any = rp->any || unit.any;
+        rp->sum += unit.sum;
+        rp->n += unit.n;
+        return BN_OK;
+    }
+    uint64_t reach = rp->out->reach == BN_SCALE_GROUP ? rp->out->group : cols;
+    for (uint64_t g = 0; g * reach < cols; g++) {
+        uint64_t end = (g + 1) * reach < cols ? (g + 1) * reach : cols;
+        struct unit unit = gather(rp, r, trits, g * reach, end);
+        enum bn_result result = write_scale(rp, r, g, &unit);
+        if (result != BN_OK)
+            return result;
+    }
+    return BN_OK;
+}
+
+static enum bn_result convert(struct repacker *rp)
+{
+    uint64_t rows = rp->from->rows, cols = rp->from->cols;
+    for (uint64_t r0 = 0; r0 < rows; r0 += STRIPE) {
+        uint64_t r1 = rows - r0 < STRIPE ? rows : r0 + STRIPE;
+        if (!rp->in->unpack(rp->from->data, rows, cols, r0, r1, rp->trits))
+            return bn_fail(rp->err, BN_ERR_MODEL, "a weight in rows %" PRIu64 " to %" PRIu64 " has an unused code", r0,
+                           r1 - 1);
+        for (uint64_t r = r0; r < r1; r++) {
+            enum bn_result result = convert_row(rp, r, rp->trits + (r - r0) * cols);
+            if (result != BN_OK)
+                return result;
+        }
+        rp->out->pack(rp->trits, rows, cols, r0, r1, rp->to->data);
+    }
+    return BN_OK;
+}
+
+enum bn_result bn_repack(const struct bn_host *host, const struct bn_matrix *from, struct bn_repacked *to,
+                         enum bn_repack_loss loss, struct bn_error *err)
+{
+    struct repacker rp = {.from = from, .to = to, .loss = loss, .err = err};
+    rp.in = bn_layout_get(from->layout);
+    rp.out = bn_layout_get(to->layout);
+    if (!rp.in || !rp.out)
+        return bn_fail(err, BN_ERR_ARGUMENT, "unknown layout");
+    if (rp.in->kind != BN_LAYOUT_TERNARY || rp.out->kind != BN_LAYOUT_TERNARY)
+        return bn_fail(err, BN_ERR_UNSUPPORTED, "%s cannot be repacked as %s: both must be ternary", rp.in->name,
+                       rp.out->name);
+    if (!bn_layout_bytes(from->layout, from->rows, from->cols) || !bn_layout_bytes(to->layout, from->rows, from->cols))
+        return bn_fail(err, BN_ERR_UNSUPPORTED,
+                       "a matrix of %" PRIu64 " rows and %" PRIu64 " columns cannot be repacked from %s to %s",
+                       from->rows, from->cols, rp.in->name, rp.out->name);
+    rp.trits = bn_alloc_array(host, STRIPE, from->cols);
+    if (!rp.trits)
+        return bn_fail_memory(err, STRIPE * from->cols, "repacking weights");
+    enum bn_result result = convert(&rp);
+    bn_free(host, rp.trits);
+    to->scale = rp.out->home == BN_HOME_APART ? from->scale : 1;
+    if (rp.out->reach == BN_SCALE_TENSOR)
+        to->scale = (loss == BN_REPACK_LOSSY && rp.n > 0 ? (float)(rp.sum / rp.n) : rp.common) * from->scale;
     return result;
 }

@@ -236,9 +236,9 @@ static enum bn_result check_counts(struct bn_load *load)
     };
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
         snprintf(message, sizeof(message),
-                 "%" PRIu32 " features are not supported: the columns of a ternary matrix must be a multiple of 128",
+                 "%" PRIu32 " features are not supported: the columns of a ternary matrix must be a multiple of 64",
                  columns[i].features);
-        if (columns[i].features % 128)
+        if (columns[i].features % 64)
             return fail_key(load, BN_ERR_UNSUPPORTED, columns[i].name, message);
     }
     return BN_OK;

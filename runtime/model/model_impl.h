@@ -7,6 +7,7 @@
 
 #include "runtime/base/file_map.h"
 #include "runtime/base/host.h"
+#include "runtime/layout/layout.h"
 
 struct bn_tensor {
     const char *name;
@@ -15,8 +16,14 @@ struct bn_tensor {
     uint64_t offset;     // in the file, for messages
     uint32_t rows, cols; // cols = GGUF dims[0]; vectors have rows = 1
     enum bn_layout layout;
-    float scale; // 1 for float layouts; finite and not NaN
+    float scale; // 1 for float layouts; finite and not NaN; multiplies the scales within the data
+    bool plain;  // those are all equal: the matrix is the same with one scale for the tensor
 };
+
+static inline struct bn_matrix bn_tensor_matrix(const struct bn_tensor *tensor)
+{
+    return (struct bn_matrix){tensor->layout, tensor->rows, tensor->cols, tensor->data, NULL, tensor->scale};
+}
 
 // NULL members are absent from the file, which the family allows.
 struct bn_layer {

@@ -151,7 +151,7 @@ static enum bn_result check_i2s(struct binder *binder, const struct bn_gguf_tens
 {
     char message[200];
     tensor->bytes = bn_layout_bytes(tensor->layout, tensor->rows, tensor->cols);
-    if (tensor->bytes == 0) {
+    if (tensor->bytes == 0 || tensor->cols % bn_layout_get(tensor->layout)->block_cols) {
         snprintf(message, sizeof(message), "%" PRIu32 " rows and %" PRIu32 " columns do not fit the byte order %s",
                  tensor->rows, tensor->cols, bn_layout_get(tensor->layout)->name);
         return fail_tensor(binder, BN_ERR_UNSUPPORTED, found, message);

@@ -30,10 +30,10 @@ static struct ternary make_ternary(struct cts *cts, enum bn_op_kind kind, uint32
         trits[i] = (int8_t)(cts_random() % 3) - 1;
     size_t bytes = bn_layout_bytes(BN_LAYOUT_I2S_A, rows, cols);
     t.oracle = malloc(bytes);
-    bn_layout_get(BN_LAYOUT_I2S_A)->pack(trits, rows, cols, t.oracle);
+    bn_layout_get(BN_LAYOUT_I2S_A)->pack(trits, rows, cols, 0, rows, t.oracle);
     CTS_MUST(bn_device_preferred_layout(cts->device, kind, BN_LAYOUT_I2S_A, &t.weight.layout, &cts->error));
     t.weight.data = cts_buffer(cts, bn_layout_bytes(t.weight.layout, rows, cols), NULL);
-    bn_layout_get(t.weight.layout)->pack(trits, rows, cols, t.weight.data.buffer->host);
+    bn_layout_get(t.weight.layout)->pack(trits, rows, cols, 0, rows, t.weight.data.buffer->host);
     free(trits);
     return t;
 }

@@ -9,9 +9,10 @@ static const struct {
     {                                                                                                                  \
         "null", name, "the null device has no arithmetic"                                                              \
     }
-    NO_ARITHMETIC("embed"),     NO_ARITHMETIC("quantise"),   NO_ARITHMETIC("matmul"), NO_ARITHMETIC("qkv"),
-    NO_ARITHMETIC("attention"), NO_ARITHMETIC("gate_up"),    NO_ARITHMETIC("norm"),   NO_ARITHMETIC("top"),
-    NO_ARITHMETIC("head"),      NO_ARITHMETIC("not_finite"),
+    NO_ARITHMETIC("embed"),      NO_ARITHMETIC("quantise"),      NO_ARITHMETIC("matmul"),
+    NO_ARITHMETIC("qkv"),        NO_ARITHMETIC("attention"),     NO_ARITHMETIC("gate_up"),
+    NO_ARITHMETIC("norm"),       NO_ARITHMETIC("top"),           NO_ARITHMETIC("head"),
+    NO_ARITHMETIC("not_finite"), NO_ARITHMETIC("scaled_matmul"), NO_ARITHMETIC("scaled_gate"),
 };
 
 bool cts_must(struct cts *cts, enum bn_result result, const char *file, int line)
@@ -152,8 +153,8 @@ int main(int argc, char **argv)
     cts.oracle = bn_isa_find(isas, bn_isa_list(isas, 16), "scalar")->kernels;
     cts.exact = cts.device->info.kind == BN_DEVICE_CPU;
     unsigned run = 0, wrong = 0;
-    const struct cts_case *const lists[] = {cts_device_cases, cts_op_cases};
-    for (int l = 0; l < 2; l++)
+    const struct cts_case *const lists[] = {cts_device_cases, cts_op_cases, cts_scaled_cases};
+    for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++)
         for (const struct cts_case *c = lists[l]; c->name; c++)
             if (wanted(c->name, argv + first, argc - first)) {
                 run++;

@@ -240,6 +240,16 @@ void test_quantise(struct kern *t)
         area_free(in);
     }
     refuse_cases(t);
+    for (size_t c = 0; c < 12; c++) { // rows that do not fill their last block of weights
+        static const size_t odd[] = {64, 192, 320, 8640};
+        size_t n = odd[c % 4];
+        struct area in = area_new(8 * n);
+        float *x = (float *)(void *)in.data, *norm = x + n;
+        fill_floats(t, x, n, c % 3 ? FILL_UNIT : FILL_TIES);
+        fill_floats(t, norm, n, FILL_UNIT);
+        quantise_case(t, x, c % 2 ? norm : NULL, n, 1e-5f);
+        area_free(in);
+    }
 }
 
 void test_norm(struct kern *t)

@@ -129,10 +129,10 @@ static void retype(const char *name, uint32_t type)
       set_u32(b, A "attention.value_length", 32))                                                                      \
     X(rope_part, UNSUPPORTED, A "rope.dimension_count", "only the head size",                                          \
       set_u32(b, A "rope.dimension_count", 32))                                                                        \
-    X(features_192, UNSUPPORTED, A "embedding_length", "multiple of 128",                                              \
-      (set_u32(b, A "embedding_length", 192), drop_key(b, A "rope.dimension_count")))                                  \
+    X(features_224, UNSUPPORTED, A "embedding_length", "multiple of 64",                                               \
+      (set_u32(b, A "embedding_length", 224), drop_key(b, A "rope.dimension_count")))                                  \
     X(features_huge, MODEL, A "embedding_length", "1 to", set_u32(b, A "embedding_length", 0xffffff80))                \
-    X(ff_100, UNSUPPORTED, A "feed_forward_length", "multiple of 128", set_u32(b, A "feed_forward_length", 100))       \
+    X(ff_100, UNSUPPORTED, A "feed_forward_length", "multiple of 64", set_u32(b, A "feed_forward_length", 100))        \
     X(ff_128, MODEL, "blk.0.", "expected the shape", set_u32(b, A "feed_forward_length", 128))                         \
     X(context_0, MODEL, A "context_length", "1 to", set_u32(b, A "context_length", 0))                                 \
     X(eps_missing, MODEL, A "attention.layer_norm_rms_epsilon", "missing",                                             \
