@@ -4,10 +4,13 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 // CPU features that the table names; set only if the operating system saves the registers too.
 enum {
+#if defined(__x86_64__)
     BN_CPU_AVX2 = 1 << 0,
     BN_CPU_FMA = 1 << 1,
     BN_CPU_F16C = 1 << 2,
@@ -15,6 +18,10 @@ enum {
     BN_CPU_AVX512 = 1 << 4, // F, BW, DQ and VL
     BN_CPU_AVX512_VNNI = 1 << 5,
     BN_CPU_AVX_VNNI = 1 << 6,
+#elif defined(__aarch64__)
+    BN_CPU_NEON = 1 << 0,
+    BN_CPU_DOTPROD = 1 << 1,
+#endif
 };
 
 #define BN_ISA(isa, features) extern const struct bn_kernels bn_kernels_##isa;
@@ -79,12 +86,25 @@ static bool brand_string(char *name)
     name[sizeof r] = '\0';
     return true;
 }
+#elif defined(__aarch64__)
+static uint32_t cpu_features(void)
+{
+    unsigned long have = getauxval(AT_HWCAP);
+    uint32_t features = 0;
+    if (have & HWCAP_ASIMD)
+        features |= BN_CPU_NEON;
+    if (have & HWCAP_ASIMDDP)
+        features |= BN_CPU_DOTPROD;
+    return features;
+}
 #else
 static uint32_t cpu_features(void)
 {
     return 0;
 }
+#endif
 
+#if !defined(__x86_64__)
 static bool brand_string(char *name)
 {
     return false;

@@ -111,7 +111,7 @@ static const struct tool_option options[] = {
      TOOL_STRING(S, isa),
      .arg = "LEVEL",
      .shown = "$BITNET_CPU_ISA, else the best",
-     .help = "instruction set level of the CPU: scalar, avx2"},
+     .help = "instruction set level of the CPU: scalar, avx2, avx512vnni, neon ..."},
     {.names = "--wait",
      TOOL_WORD(S, wait, "sleep spin"),
      .arg = "HOW",

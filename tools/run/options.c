@@ -151,7 +151,7 @@ static const struct tool_option options[] = {
      TOOL_STRING(S, isa),
      .arg = "LEVEL",
      .shown = "$BITNET_CPU_ISA, else the best",
-     .help = "instruction set level of the CPU: scalar, avx2, avx512vnni"},
+     .help = "instruction set level of the CPU: scalar, avx2, avx512vnni, neon ..."},
     {.names = "--head",
      TOOL_WORD(S, head, "auto full scan"),
      .arg = "HOW",
