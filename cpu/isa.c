@@ -21,6 +21,7 @@ enum {
 #elif defined(__aarch64__)
     BN_CPU_NEON = 1 << 0,
     BN_CPU_DOTPROD = 1 << 1,
+    BN_CPU_I8MM = 1 << 2,
 #endif
 };
 
@@ -95,6 +96,8 @@ static uint32_t cpu_features(void)
         features |= BN_CPU_NEON;
     if (have & HWCAP_ASIMDDP)
         features |= BN_CPU_DOTPROD;
+    if (getauxval(AT_HWCAP2) & HWCAP2_I8MM)
+        features |= BN_CPU_I8MM;
     return features;
 }
 #else

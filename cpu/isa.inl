@@ -9,4 +9,5 @@ BN_ISA(avx512vnni, BN_CPU_AVX2 | BN_CPU_FMA | BN_CPU_F16C | BN_CPU_BMI2 | BN_CPU
 #elif defined(__aarch64__)
 BN_ISA(neon, BN_CPU_NEON)
 BN_ISA(dotprod, BN_CPU_NEON | BN_CPU_DOTPROD)
+BN_ISA(i8mm, BN_CPU_NEON | BN_CPU_DOTPROD | BN_CPU_I8MM)
 #endif

@@ -34,7 +34,7 @@ aarch64)
     levels_are cortex-a53 'scalar neon'
     levels_are cortex-a72 'scalar neon'
     levels_are neoverse-n1 'scalar neon dotprod'
-    levels_are max 'scalar neon dotprod'
+    levels_are max 'scalar neon dotprod i8mm'
     ;;
 esac
 exit $failed
