@@ -16,6 +16,9 @@ _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated in flo
 #define SUMS 16        // partial sums of a float reduction
 #define BLOCK_COLS 128 // columns of a block of BN_LAYOUT_I2S_A
 #define BLOCK_BYTES 32
+#define BASE3_COLS 320 // of a block of BN_LAYOUT_BASE3: each byte has a digit of columns j, 64 + j, ... 256 + j
+#define BASE3_BYTES 64
+#define BASE3_DIGITS 5
 #define MAX_HEAD_DIM 512
 
 // exp(x) = 2^n e^r with n = round(x log2 e) and r = x - n ln 2, ln 2 in two parts so that n * EXP_LN2_HI is exact.

@@ -51,6 +51,10 @@ struct bn_kernels {
     void (*ternary)(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, size_t q_stride,
                     const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride);
 
+    // The same with rows of BN_LAYOUT_BASE3, one every 64 bytes for each 320 columns. NULL where it would not pay.
+    void (*ternary_base3)(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, size_t q_stride,
+                          const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride);
+
     // NULL: bn_kernels_groups has one in plain C.
     void (*ternary_groups)(const struct bn_groups *args);
 

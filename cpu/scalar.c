@@ -98,6 +98,24 @@ static void ternary(const uint8_t *w, size_t rows, size_t cols, const int8_t *q,
     }
 }
 
+static void ternary_base3(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, size_t q_stride,
+                          const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride)
+{
+    (void)scales;
+    size_t stride = (cols + BASE3_COLS - 1) / BASE3_COLS * BASE3_BYTES;
+    for (size_t r = 0; r < rows; r++, w += stride)
+        for (size_t i = 0; i < n_rows; i++) {
+            int32_t sum = 0;
+            for (size_t c = 0; c < cols; c++) {
+                uint32_t u = w[c / BASE3_COLS * BASE3_BYTES + c % BASE3_BYTES];
+                for (size_t d = c % BASE3_COLS / BASE3_BYTES; d > 0; d--)
+                    u = 3 * u & 255;
+                sum += ((int32_t)(3 * u >> 8) - 1) * q[i * q_stride + c];
+            }
+            acc[i * acc_stride + r] = sum;
+        }
+}
+
 static void dequantise(const int32_t *acc, size_t n, float factor, const float *add, float *out)
 {
     if (add)
@@ -204,6 +222,7 @@ const struct bn_kernels bn_kernels_scalar = {
     .quantise = quantise,
     .norm = norm_row,
     .ternary = ternary,
+    .ternary_base3 = ternary_base3,
     .dequantise = dequantise,
     .gate = gate,
     .rope = rope,

@@ -1,5 +1,6 @@
 // AVX-512 with VNNI: four products of bytes and their sum at once.
 #include "cpu/x86/avx512.h"
+#include "cpu/x86/base3.h"
 #include "cpu/x86/vnni256.h"
 
 INLINE __m512i two_blocks(const uint8_t *first, const uint8_t *second)
@@ -224,33 +225,39 @@ static void add_sums(const __m512i *sums, size_t rows, bool first, int32_t start
     }
 }
 
-static void ternary_many(const uint8_t *w, size_t rows, size_t blocks, const int8_t *q, size_t q_stride,
-                         const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride)
+// Up to WEIGHT_ROWS rows; the first part of their columns sets acc, the others add to it.
+static void multiply_tile(const uint8_t *w, size_t rows, size_t blocks, const int8_t *q, size_t q_stride,
+                          const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride, bool first)
 {
     const size_t stride = blocks * BLOCK_BYTES;
     struct packed packed;
-    for (size_t r = 0; r < rows; r += WEIGHT_ROWS) {
-        size_t n = rows - r < WEIGHT_ROWS ? rows - r : WEIGHT_ROWS;
-        for (size_t b = 0; b < blocks; b += CHUNK) {
-            size_t chunk = blocks - b < CHUNK ? blocks - b : CHUNK;
-            pack(w + r * stride + b * BLOCK_BYTES, stride, n, chunk, &packed);
-            struct task task = {.packed = &packed,
-                                .blocks = chunk,
-                                .q = q + b * BLOCK_COLS,
-                                .q_stride = q_stride,
-                                .ahead = beyond(w, (r + n) * stride + b * n * BLOCK_BYTES),
-                                .ahead_step = 128};
-            for (size_t i = 0, an; i < n_rows; i += an) {
-                __m512i sums[MOST_ACTIVATIONS][2];
-                an = even_share(n_rows - i, MOST_ACTIVATIONS);
-                multiplies[an - 1](&task, sums);
-                for (size_t j = 0; j < an; j++)
-                    add_sums(sums[j], n, b == 0, -scales[i + j].sum, acc + (i + j) * acc_stride + r);
-                task.q += an * q_stride;
-                task.ahead_step = 0;
-            }
+    for (size_t b = 0; b < blocks; b += CHUNK) {
+        size_t chunk = blocks - b < CHUNK ? blocks - b : CHUNK;
+        pack(w + b * BLOCK_BYTES, stride, rows, chunk, &packed);
+        struct task task = {.packed = &packed,
+                            .blocks = chunk,
+                            .q = q + b * BLOCK_COLS,
+                            .q_stride = q_stride,
+                            .ahead = beyond(w, rows * stride + b * rows * BLOCK_BYTES),
+                            .ahead_step = 128};
+        for (size_t i = 0, an; i < n_rows; i += an) {
+            __m512i sums[MOST_ACTIVATIONS][2];
+            an = even_share(n_rows - i, MOST_ACTIVATIONS);
+            multiplies[an - 1](&task, sums);
+            for (size_t j = 0; j < an; j++)
+                add_sums(sums[j], rows, first && b == 0, -scales[i + j].sum, acc + (i + j) * acc_stride);
+            task.q += an * q_stride;
+            task.ahead_step = 0;
         }
     }
+}
+
+static void ternary_many(const uint8_t *w, size_t rows, size_t blocks, const int8_t *q, size_t q_stride,
+                         const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride)
+{
+    for (size_t r = 0; r < rows; r += WEIGHT_ROWS)
+        multiply_tile(w + r * blocks * BLOCK_BYTES, rows - r < WEIGHT_ROWS ? rows - r : WEIGHT_ROWS, blocks, q, q_stride,
+                      scales, n_rows, acc + r, acc_stride, true);
 }
 
 static void ternary(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, size_t q_stride,
@@ -273,6 +280,73 @@ INLINE __m128i sums4(const __m512i *v)
     __m512i s = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
     __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(s), _mm512_extracti64x4_epi64(s, 1));
     return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+
+// Four rows at a time; past the end, the last one again.
+static void base3_rows(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, int32_t sum, int32_t *acc)
+{
+    const size_t stride = (cols + BASE3_COLS - 1) / BASE3_COLS * BASE3_BYTES;
+    const __m128i correction = _mm_set1_epi32(sum);
+    __m512i sums[4];
+    size_t r = 0;
+    for (; r + 4 <= rows; r += 4, w += 4 * stride) {
+        base3_one(w, stride, cols, q, beyond(w, 8 * stride), sums);
+        _mm_storeu_si128((__m128i *)(acc + r), _mm_sub_epi32(sums4(sums), correction));
+    }
+    for (; r < rows; r++, w += stride) {
+        base3_one(w, 0, cols, q, (const char *)w, sums);
+        acc[r] = _mm_cvtsi128_si32(sums4(sums)) - sum;
+    }
+}
+
+#define BASE3_FEW(an)                                                                                                  \
+    static void base3_few##an(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, size_t q_stride,            \
+                              const struct bn_row_scale *scales, int32_t *acc, size_t acc_stride)                      \
+    {                                                                                                                  \
+        const size_t stride = (cols + BASE3_COLS - 1) / BASE3_COLS * BASE3_BYTES;                                      \
+        for (size_t r = 0; r < rows; r += 2)                                                                           \
+            base3_few(w + r * stride, r + 1 < rows ? stride : 0, cols, q, q_stride, scales, acc + r, acc_stride, an);  \
+    }
+BASE3_FEW(1)
+BASE3_FEW(2)
+BASE3_FEW(3)
+BASE3_FEW(4)
+BASE3_FEW(5)
+BASE3_FEW(6)
+BASE3_FEW(7)
+BASE3_FEW(8)
+static void (*const base3_fews[])(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, size_t q_stride,
+                                  const struct bn_row_scale *scales, int32_t *acc, size_t acc_stride) = {
+    NULL,       base3_few1, base3_few2, base3_few3, base3_few4,
+    base3_few5, base3_few6, base3_few7, base3_few8};
+
+// Many activation rows: tiles of weights are turned into BN_LAYOUT_I2S_A first.
+#define TILE_COLS (BASE3_COLS * 8) // a whole number of blocks of both layouts
+
+static void base3_many(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, size_t q_stride,
+                       const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride)
+{
+    const size_t stride = (cols + BASE3_COLS - 1) / BASE3_COLS * BASE3_BYTES;
+    uint8_t tile[WEIGHT_ROWS * TILE_COLS / 4];
+    for (size_t r = 0; r < rows; r += WEIGHT_ROWS)
+        for (size_t c = 0; c < cols; c += TILE_COLS) {
+            size_t n = rows - r < WEIGHT_ROWS ? rows - r : WEIGHT_ROWS;
+            size_t some = cols - c < TILE_COLS ? cols - c : TILE_COLS;
+            for (size_t i = 0; i < n; i++)
+                base3_to_i2s(w + (r + i) * stride + c / BASE3_COLS * BASE3_BYTES, some, tile + i * some / 4);
+            multiply_tile(tile, n, some / BLOCK_COLS, q + c, q_stride, scales, n_rows, acc + r, acc_stride, c == 0);
+        }
+}
+
+static void ternary_base3(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, size_t q_stride,
+                          const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride)
+{
+    if (n_rows == 1 && cols <= ONE_MOST)
+        base3_rows(w, rows, cols, q, scales->sum, acc);
+    else if (n_rows <= BASE3_ACTIVATIONS)
+        base3_fews[n_rows](w, rows, cols, q, q_stride, scales, acc, acc_stride);
+    else
+        base3_many(w, rows, cols, q, q_stride, scales, n_rows, acc, acc_stride);
 }
 
 // Adds 64 columns, or those of the mask, of four rows to their sums with each of n planes: w + 128 is unsigned, and sums
@@ -370,6 +444,7 @@ const struct bn_kernels BN_KERNELS = {
     .quantise = quantise,
     .norm = norm_row,
     .ternary = ternary,
+    .ternary_base3 = ternary_base3,
     .dequantise = dequantise,
     .gate = gate,
     .rope = rope,

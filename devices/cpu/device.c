@@ -7,6 +7,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/fail.h"
 #include "runtime/base/host.h"
+#include "runtime/layout/layout.h"
 
 enum { MAX_THREADS = 1024, MAX_ISAS = 16, CHUNKS_PER_WORKER = 4, MAX_PROFILES = 64 };
 
@@ -15,6 +16,7 @@ extern const struct bn_driver bn_driver_cpu;
 struct device {
     struct bn_device base;
     const struct bn_kernels *kernels;
+    bool base3; // wanted for ternary weights
     struct team *team;
     pthread_mutex_t lock; // who drives: the team serves one queue at a time
     _Atomic uint64_t submissions;
@@ -102,6 +104,7 @@ static enum bn_result cpu_open(const struct bn_host *host, const struct bn_devic
     describe(&device->base.info, &isa);
     device->base.info.threads = threads;
     device->kernels = isa.kernels;
+    device->base3 = options->packing == BN_PACKING_BASE3 && isa.kernels->ternary_base3;
     device->profiles = profiles;
     pthread_mutex_init(&device->lock, NULL);
     result = bn_team_create(host, threads, options->wait, &device->team, err);
@@ -133,10 +136,18 @@ static bool cpu_supports(struct bn_device *device, enum bn_op_kind kind, enum bn
     case BN_OP_MATMUL:
     case BN_OP_QKV:
     case BN_OP_GATE_UP:
+        if (layout == BN_LAYOUT_BASE3)
+            return ((struct device *)device)->kernels->ternary_base3;
         return layout == BN_LAYOUT_I2S_A || (layout >= BN_LAYOUT_I2S_A_ROW && layout <= BN_LAYOUT_I2S_A_G64);
     default:
         return layout == BN_LAYOUT_COUNT;
     }
+}
+
+static enum bn_layout cpu_preferred_layout(struct bn_device *device, enum bn_op_kind kind, enum bn_layout stored)
+{
+    bool wanted = ((struct device *)device)->base3 && cpu_supports(device, kind, BN_LAYOUT_BASE3);
+    return wanted && bn_layout_keeps(stored, BN_LAYOUT_BASE3) ? BN_LAYOUT_BASE3 : BN_LAYOUT_COUNT;
 }
 
 static void cpu_command_destroy(struct bn_command *base)
@@ -340,6 +351,7 @@ const struct bn_driver bn_driver_cpu = {
     .close = cpu_close,
     .caps = cpu_caps,
     .supports = cpu_supports,
+    .preferred_layout = cpu_preferred_layout,
     .buffer_create = bn_host_buffer_create,
     .buffer_import = bn_host_buffer_import,
     .buffer_destroy = bn_host_buffer_destroy,

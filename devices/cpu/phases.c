@@ -8,6 +8,9 @@
 // Weight rows that one item of a matmul covers: the unit that workers take, and the width of the int32 scratch.
 enum { TILE = 32, HEAD_TILE = 64 };
 
+// With fewer rows of the replay than this, tiles of two matrices in turn are longer: each turn breaks a stream of weights.
+enum { LONG_TILES = 16 };
+
 // Less than this is done by worker 0 before the others have woken up: some 20 microseconds of one core. Small models then keep
 // their speed on a machine that is busy with other things.
 enum { SHARE_FROM = 256 << 10 };
@@ -131,14 +134,17 @@ static void run_norm(const struct phase *phase, const struct worker *worker, uin
             bn_cpu_not_finite(phase);
 }
 
-// The int32 products of `n` weight rows from `first` with all rows of the replay: acc [n_rows][TILE].
-static void multiply(const struct phase *phase, const struct bn_weight *w, uint32_t first, uint32_t n, int32_t *acc)
+// The int32 products of `n` weight rows from `first` with all rows of the replay: acc [n_rows][stride].
+static void multiply(const struct phase *phase, const struct bn_weight *w, uint32_t first, uint32_t n, int32_t *acc,
+                     uint32_t acc_stride)
 {
     const struct bn_op *op = phase->op;
     const uint8_t *data = bn_span_host(&w->data);
+    const struct bn_kernels *k = phase->kernels;
     uint32_t cols = bn_padded_cols(op->cols);
-    phase->kernels->ternary(data + (size_t)first * (cols / 4), n, cols, HOST(in), cols, HOST(in2), phase->slot->n_rows,
-                            acc, TILE);
+    size_t row_bytes = w->data.size / w->rows;
+    (w->layout == BN_LAYOUT_BASE3 ? k->ternary_base3 : k->ternary)(data + first * row_bytes, n, cols, HOST(in), cols,
+                                                                   HOST(in2), phase->slot->n_rows, acc, acc_stride);
 }
 
 // One tile of out [n_rows][w->rows] = w * in (+ add).
@@ -152,7 +158,7 @@ static void matmul_tile(const struct phase *phase, const struct bn_weight *w, ui
         bn_cpu_scaled_matmul(phase, w, &(struct bn_cpu_tile){first, n, TILE}, add, out, (float *)acc);
         return;
     }
-    multiply(phase, w, first, n, acc);
+    multiply(phase, w, first, n, acc, TILE);
     for (uint32_t r = 0; r < phase->slot->n_rows; r++) {
         size_t at = (size_t)r * w->rows + first;
         phase->kernels->dequantise(acc + (size_t)r * TILE, n, w->scale / scales[r].scale, add ? add + at : NULL,
@@ -264,19 +270,20 @@ static void run_gate_up(const struct phase *phase, const struct worker *worker, 
     const struct bn_op *op = phase->op;
     const struct bn_weight *gate = &op->w[0], *up = &op->w[1];
     const struct bn_row_scale *scales = HOST(in2);
-    uint32_t rows = phase->slot->n_rows;
-    int32_t *gate_acc = (int32_t *)worker->scratch, *up_acc = gate_acc + (size_t)op->rows * TILE;
+    uint32_t rows = phase->slot->n_rows, tiles_at_once = rows < LONG_TILES ? LONG_TILES / rows : 1;
+    uint32_t stride = tiles_at_once * TILE, last = end * TILE < gate->rows ? end * TILE : gate->rows;
+    int32_t *gate_acc = (int32_t *)worker->scratch, *up_acc = gate_acc + (size_t)rows * stride;
     float *out = HOST(out);
-    for (uint32_t tile = begin; tile < end; tile++) {
-        uint32_t first = tile * TILE, n = gate->rows - first < TILE ? gate->rows - first : TILE;
+    for (uint32_t first = begin * TILE, n; first < last; first += n) {
+        n = last - first < stride ? last - first : stride;
         if (gate->scales.buffer || up->scales.buffer) {
-            bn_cpu_scaled_gate(phase, &(struct bn_cpu_tile){first, n, TILE}, (float *)gate_acc, (float *)up_acc);
+            bn_cpu_scaled_gate(phase, &(struct bn_cpu_tile){first, n, stride}, (float *)gate_acc, (float *)up_acc);
             continue;
         }
-        multiply(phase, gate, first, n, gate_acc);
-        multiply(phase, up, first, n, up_acc);
+        multiply(phase, gate, first, n, gate_acc, stride);
+        multiply(phase, up, first, n, up_acc, stride);
         for (uint32_t r = 0; r < rows; r++)
-            phase->kernels->gate(gate_acc + (size_t)r * TILE, up_acc + (size_t)r * TILE, n,
+            phase->kernels->gate(gate_acc + (size_t)r * stride, up_acc + (size_t)r * stride, n,
                                  gate->scale / scales[r].scale, up->scale / scales[r].scale, op->activation,
                                  out + (size_t)r * gate->rows + first);
     }
@@ -335,7 +342,7 @@ static const struct phase_row table[BN_OP_COUNT][MOST_PHASES] = {
 
 static size_t scratch_of(const struct bn_op *op)
 {
-    size_t acc = (size_t)op->rows * TILE * sizeof(int32_t);
+    size_t acc = (size_t)(op->rows < LONG_TILES ? LONG_TILES : op->rows) * TILE * sizeof(int32_t);
     switch (op->kind) {
     case BN_OP_MATMUL:
     case BN_OP_QKV:

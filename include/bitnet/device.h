@@ -55,6 +55,11 @@ BN_API BN_MUST_CHECK enum bn_result bn_device_list(struct bn_runtime *runtime, s
 // cost of busy cores for that second.
 enum bn_wait_mode { BN_WAIT_SLEEP, BN_WAIT_SPIN };
 
+// In what form ternary weights are kept whose scale is the tensor's. 2BIT: as most files have them, read in place. BASE3:
+// five in a byte, a fifth less to read and more to compute, repacked when the model is placed. The numbers are the same.
+// AUTO: what the machine's profile says, else 2BIT.
+enum bn_packing { BN_PACKING_AUTO, BN_PACKING_2BIT, BN_PACKING_BASE3 };
+
 // How a device is opened. A driver ignores what is for others.
 struct bn_device_options {
     size_t size;
@@ -63,6 +68,7 @@ struct bn_device_options {
     const char *isa;   // CPU: "scalar", "avx2" ...; NULL: $BITNET_CPU_ISA, else the best this machine has
     const char *fault; // fault plan of a test, "null:submit@3=lost;alloc@2=oom"; NULL: $BITNET_FAULT
     bool profile;      // measure where the time goes: bn_device_get_profile
+    enum bn_packing packing; // CPU: of ternary weights; BASE3 where the instruction set has it, else 2BIT
 };
 
 // An opened device.

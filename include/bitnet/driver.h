@@ -60,7 +60,7 @@ struct bn_driver {
     // Required. Whether the device runs this kind of op with weights in this layout (BN_LAYOUT_COUNT: no weights).
     bool (*supports)(struct bn_device *device, enum bn_op_kind kind, enum bn_layout layout);
     // Optional; default: the stored layout if supported, else the first supported one that keeps its values exactly.
-    // The layout in which the device wants weights that are stored as `stored`.
+    // The layout in which the device wants weights that are stored as `stored`; BN_LAYOUT_COUNT: it has no wish.
     enum bn_layout (*preferred_layout)(struct bn_device *device, enum bn_op_kind kind, enum bn_layout stored);
 
     // Required. `size` > 0. Memory is zeroed and touched.

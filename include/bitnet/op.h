@@ -23,6 +23,9 @@ enum bn_layout {
     BN_LAYOUT_I2S_A_G256,
     BN_LAYOUT_I2S_A_G128,
     BN_LAYOUT_I2S_A_G64,
+    // 1.6 bits: 64 bytes per 320 columns of a row; byte j holds columns j, 64+j, ... 256+j as a fraction of 256 in base 3, the
+    // first digit that of column j. The last block of a row is filled up with zeros.
+    BN_LAYOUT_BASE3,
     BN_LAYOUT_COUNT,
 };
 

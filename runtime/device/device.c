@@ -175,10 +175,9 @@ enum bn_result bn_device_preferred_layout(struct bn_device *device, enum bn_op_k
                                           enum bn_layout *out, struct bn_error *err)
 {
     const struct bn_driver *driver = device->driver;
-    if (driver->preferred_layout) {
-        *out = driver->preferred_layout(device, kind, stored);
+    *out = driver->preferred_layout ? driver->preferred_layout(device, kind, stored) : BN_LAYOUT_COUNT;
+    if (*out != BN_LAYOUT_COUNT)
         return BN_OK;
-    }
     *out = stored;
     if (driver->supports(device, kind, stored))
         return BN_OK;

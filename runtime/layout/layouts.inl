@@ -15,3 +15,5 @@ BN_LAYOUT_ROW(I2S_A_G256, "i2_s 128/32 g256", TERNARY, GROUP, 256, APART, 128, 1
 BN_LAYOUT_ROW(I2S_A_G128, "i2_s 128/32 g128", TERNARY, GROUP, 128, APART, 128, 1, 32, I2S_A)
 BN_LAYOUT_ROW(I2S_A_G64, "i2_s 128/32 g64", TERNARY, GROUP, 64, APART, 128, 1, 32, I2S_A)
 #undef I2S_A
+BN_LAYOUT_ROW(BASE3, "base-3 320/64", TERNARY, TENSOR, 0, NONE, 320, 1, 64, .unpack = bn_base3_unpack,
+              .pack = bn_base3_pack, .padded = true)

@@ -19,6 +19,7 @@ static const struct {
     {"norm", test_norm, 0xd5755c45729ae166},
     {"dot", test_dot, 0xe7f47b51ca158fc9},
     {"ternary", test_ternary, 0xede9283aebb60eaf},
+    {"base3", test_base3, 0x54b692eca0a671f8},
     {"groups", test_groups, 0x0ddfbc3576ca146c},
     {"values", test_values, 0x549c1968b86547f5, .once = true},
     {"scan", test_scan, 0xa1f10d28e3f30bcd},

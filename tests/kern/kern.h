@@ -65,6 +65,7 @@ void test_quantise(struct kern *t);
 void test_norm(struct kern *t);
 void test_dot(struct kern *t);
 void test_ternary(struct kern *t);
+void test_base3(struct kern *t);
 void test_groups(struct kern *t);
 void test_values(struct kern *t);
 void test_scan(struct kern *t);

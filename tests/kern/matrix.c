@@ -45,6 +45,54 @@ static void ternary_case(struct kern *t, size_t rows, size_t cols, size_t n_rows
     compare(t, want, got, "ternary");
 }
 
+// The same weights in base 3: a byte is a fraction of 256, rounded up, with the codes of five columns as its digits. A level
+// without such a kernel, which then never sees the layout, is given the oracle's.
+static void base3_case(struct kern *t, size_t rows, size_t cols, size_t n_rows, uint32_t codes, uint32_t kind)
+{
+    size_t q_stride = cols + 32 * random_below(t, 4), acc_stride = rows + random_below(t, 5);
+    size_t stride = (cols + 319) / 320 * 64, shift = random_below(t, 2);
+    struct area two_bits = area_new(rows * cols / 4), w = area_new(rows * stride + shift), q = area_new(q_stride * n_rows);
+    struct area want = area_new(4 * acc_stride * n_rows), got = area_new(want.size);
+    struct bn_row_scale *scales = calloc(n_rows, sizeof *scales);
+    if (!scales)
+        abort();
+    fill_codes(t, two_bits.data, two_bits.size, codes);
+    fill_q8(t, (int8_t *)q.data, q_stride * n_rows, kind);
+    for (size_t i = 0; i < n_rows; i++)
+        for (size_t j = 0; j < cols; j++)
+            scales[i].sum += ((int8_t *)q.data)[i * q_stride + j];
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < stride; i++) {
+            unsigned value = 0;
+            for (size_t d = 0; d < 5; d++) {
+                size_t column = i / 64 * 320 + 64 * d + i % 64;
+                value = 3 * value + (column < cols ? (unsigned)code_at(two_bits.data + r * cols / 4, column) : 1);
+            }
+            w.data[shift + r * stride + i] = (uint8_t)((256 * value + 242) / 243);
+        }
+    t->oracle->ternary(two_bits.data, rows, cols, (int8_t *)q.data, q_stride, scales, n_rows,
+                       (int32_t *)(void *)want.data, acc_stride);
+    const struct bn_kernels *k = t->k->ternary_base3 ? t->k : t->oracle;
+    k->ternary_base3(w.data + shift, rows, cols, (int8_t *)q.data, q_stride, scales, n_rows,
+                     (int32_t *)(void *)got.data, acc_stride);
+    free(scales);
+    area_free(two_bits);
+    area_free(w);
+    area_free(q);
+    compare(t, want, got, "ternary_base3");
+}
+
+void test_base3(struct kern *t)
+{
+    static const size_t cols[] = {128, 256, 320 * 2, 384, 1024, 1152, 2560, 3200, 6912, 14336};
+    for (uint32_t c = 0; c < 360; c++)
+        base3_case(t, 1 + random_below(t, 13), cols[c % 10], 1 + c / 10 % 12, c / 4 % 4, c % 4);
+    for (uint32_t c = 0; c < 8; c++) // past the tiles of many rows
+        base3_case(t, 60 + c, 2560 + 128 * c, 9 + 8 * c, c / 4, c % 4);
+    for (uint32_t c = 0; c < 16; c++) // the largest sums: those that are taken apart, and the most that are not
+        base3_case(t, 2, c % 2 ? 1 << 20 : 1 << 18, 1 + c / 12, c / 2 % 4, c % 4);
+}
+
 // Codes that a loaded model never has must do no harm; their sums are not promised.
 static void ternary_code_3(struct kern *t)
 {

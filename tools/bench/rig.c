@@ -40,6 +40,7 @@ int rig_open_device(struct rig *rig, const struct bench *bench, uint32_t threads
     BN_INIT(options);
     options.threads = threads;
     options.wait = bench->settings.wait ? BN_WAIT_SPIN : BN_WAIT_SLEEP;
+    options.packing = (enum bn_packing)bench->settings.packing;
     options.isa = bench->settings.isa;
     options.profile = bench->settings.breakdown;
     if (bn_device_open(rig->runtime, bench->settings.device, &options, &rig->device, &err))

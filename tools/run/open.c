@@ -70,6 +70,7 @@ static int open_device(struct run *run)
     BN_INIT(options);
     options.threads = settings->threads;
     options.wait = settings->wait ? BN_WAIT_SPIN : BN_WAIT_SLEEP;
+    options.packing = (enum bn_packing)settings->packing;
     options.isa = settings->isa;
     options.fault = settings->fault;
     if (bn_device_open(run->runtime, settings->device, &options, &run->device, &err))
