@@ -256,8 +256,8 @@ static void ternary_many(const uint8_t *w, size_t rows, size_t blocks, const int
                          const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride)
 {
     for (size_t r = 0; r < rows; r += WEIGHT_ROWS)
-        multiply_tile(w + r * blocks * BLOCK_BYTES, rows - r < WEIGHT_ROWS ? rows - r : WEIGHT_ROWS, blocks, q, q_stride,
-                      scales, n_rows, acc + r, acc_stride, true);
+        multiply_tile(w + r * blocks * BLOCK_BYTES, rows - r < WEIGHT_ROWS ? rows - r : WEIGHT_ROWS, blocks, q,
+                      q_stride, scales, n_rows, acc + r, acc_stride, true);
 }
 
 static void ternary(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, size_t q_stride,
@@ -317,8 +317,7 @@ BASE3_FEW(7)
 BASE3_FEW(8)
 static void (*const base3_fews[])(const uint8_t *w, size_t rows, size_t cols, const int8_t *q, size_t q_stride,
                                   const struct bn_row_scale *scales, int32_t *acc, size_t acc_stride) = {
-    NULL,       base3_few1, base3_few2, base3_few3, base3_few4,
-    base3_few5, base3_few6, base3_few7, base3_few8};
+    NULL, base3_few1, base3_few2, base3_few3, base3_few4, base3_few5, base3_few6, base3_few7, base3_few8};
 
 // Many activation rows: tiles of weights are turned into BN_LAYOUT_I2S_A first.
 #define TILE_COLS (BASE3_COLS * 8) // a whole number of blocks of both layouts

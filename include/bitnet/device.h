@@ -65,9 +65,9 @@ struct bn_device_options {
     size_t size;
     uint32_t threads; // CPU: team size, the caller included; 0: what affinity and the cgroup's quota allow
     enum bn_wait_mode wait;
-    const char *isa;   // CPU: "scalar", "avx2" ...; NULL: $BITNET_CPU_ISA, else the best this machine has
-    const char *fault; // fault plan of a test, "null:submit@3=lost;alloc@2=oom"; NULL: $BITNET_FAULT
-    bool profile;      // measure where the time goes: bn_device_get_profile
+    const char *isa;         // CPU: "scalar", "avx2" ...; NULL: $BITNET_CPU_ISA, else the best this machine has
+    const char *fault;       // fault plan of a test, "null:submit@3=lost;alloc@2=oom"; NULL: $BITNET_FAULT
+    bool profile;            // measure where the time goes: bn_device_get_profile
     enum bn_packing packing; // CPU: of ternary weights; BASE3 where the instruction set has it, else 2BIT
 };
 

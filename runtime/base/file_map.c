@@ -61,6 +61,16 @@ void bn_file_map_advise(const struct bn_file_map *map)
     madvise(address(map), (size_t)map->size, MADV_WILLNEED);
 }
 
+void bn_file_map_release(const struct bn_file_map *map, uint64_t offset, uint64_t size)
+{
+    if (!map->mapped)
+        return;
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), begin = (offset + page - 1) / page * page;
+    uint64_t end = (offset + size) / page * page;
+    if (begin < end)
+        madvise((uint8_t *)address(map) + begin, (size_t)(end - begin), MADV_DONTNEED);
+}
+
 void bn_file_map_close(struct bn_file_map *map)
 {
     if (map->mapped)

@@ -6,7 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
+#include "runtime/base/thread.h"
+
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, PARALLEL_FROM = 64 << 20 };
 
 // Large blocks (weights, KV pool, activations) are aligned for huge pages, and the system is asked for them.
 static void *default_alloc(void *user, size_t bytes, size_t align)
@@ -37,12 +39,27 @@ void bn_host_init(struct bn_host *host, const struct bn_runtime_config *config)
     }
 }
 
+// Large memory is cleared on all CPUs: most of the time the system takes to make its pages.
+struct range {
+    uint8_t *memory;
+    size_t bytes;
+};
+
+static void clear_pages(void *context, uint64_t begin, uint64_t end)
+{
+    const struct range *range = context;
+    size_t from = begin * HUGE_PAGE, to = end * HUGE_PAGE < range->bytes ? end * HUGE_PAGE : range->bytes;
+    memset(range->memory + from, 0, to - from);
+}
+
 void *bn_alloc(const struct bn_host *host, size_t bytes)
 {
     if (bytes == 0)
         bytes = 1;
     void *memory = host->allocator.alloc(host->allocator.user, bytes, ALIGNMENT);
-    if (memory)
+    if (memory && bytes >= PARALLEL_FROM)
+        bn_parallel((bytes + HUGE_PAGE - 1) / HUGE_PAGE, clear_pages, &(struct range){memory, bytes});
+    else if (memory)
         memset(memory, 0, bytes);
     return memory;
 }

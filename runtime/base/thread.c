@@ -27,6 +27,41 @@ enum bn_result bn_thread_start(pthread_t *thread, const char *name, void *(*main
     return BN_OK;
 }
 
+enum { MOST_HELPERS = 63, PARTS_PER_THREAD = 8 };
+
+struct parallel {
+    uint64_t n, part;
+    _Atomic uint64_t next;
+    void (*run)(void *context, uint64_t begin, uint64_t end);
+    void *context;
+};
+
+static void *take_parts(void *argument)
+{
+    struct parallel *p = argument;
+    for (;;) {
+        uint64_t begin = atomic_fetch_add_explicit(&p->next, p->part, memory_order_relaxed);
+        if (begin >= p->n)
+            return NULL;
+        p->run(p->context, begin, p->n - begin < p->part ? p->n : begin + p->part);
+    }
+}
+
+void bn_parallel(uint64_t n, void (*run)(void *context, uint64_t begin, uint64_t end), void *context)
+{
+    pthread_t threads[MOST_HELPERS];
+    uint32_t cpus = bn_cpu_count(), helpers = cpus - 1 < MOST_HELPERS ? cpus - 1 : MOST_HELPERS, started = 0;
+    struct parallel p = {.n = n, .part = n / ((uint64_t)cpus * PARTS_PER_THREAD), .run = run, .context = context};
+    p.part += p.part == 0;
+    helpers = n - 1 < helpers ? (uint32_t)(n - 1) : helpers;
+    while (n > 0 && started < helpers &&
+           bn_thread_start(&threads[started], "bitnet-load", take_parts, &p, NULL) == BN_OK)
+        started++;
+    take_parts(&p);
+    while (started > 0)
+        pthread_join(threads[--started], NULL);
+}
+
 enum { PAUSES_PER_LOOK = 32 };
 
 void bn_spin_init(struct bn_spin *spin, uint32_t least_ns, uint32_t most_ns)

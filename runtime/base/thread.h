@@ -19,6 +19,10 @@
 enum bn_result bn_thread_start(pthread_t *thread, const char *name, void *(*main)(void *), void *argument,
                                struct bn_error *err);
 
+// Calls run(context, begin, end) for parts of 0 .. n - 1, none of them twice, on as many threads as there are CPUs, the
+// caller included; returns when all are done. A thread that cannot be had is no failure: the others do its part.
+void bn_parallel(uint64_t n, void (*run)(void *context, uint64_t begin, uint64_t end), void *context);
+
 // How long to spin on a word before sleeping. Adaptive: a sleep that spinning could have avoided lengthens the next
 // spin, a long sleep shortens it.
 struct bn_spin {

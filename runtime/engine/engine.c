@@ -158,7 +158,7 @@ static enum bn_result build(struct bn_engine *engine, struct bn_error *err)
     if (result == BN_OK && (!engine->copies || !engine->adjusted || !engine->adjusted_list || !engine->candidates))
         result = bn_fail_memory(err, n_vocab * sizeof(*engine->candidates), "the sampler");
     if (result == BN_OK)
-        result = bn_placement_init(&engine->placement, engine->model, engine->device, err);
+        result = bn_placement_init(&engine->placement, engine->model, engine->device, config->load == BN_LOAD_COPY, err);
     if (result == BN_OK && wants_scan(engine))
         result = bn_scan_init(&engine->scan, engine->device, engine->model->output, engine->placement.head.layout, err);
     if (result == BN_OK)

@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "runtime/base/fail.h"
+#include "runtime/base/thread.h"
 #include "runtime/layout/layout.h"
 
-enum { ALIGNMENT = 256 };
+enum { ALIGNMENT = 256, TENSORS_PER_LAYER = 11 };
 
 // One tensor's place: where it comes from, in which layout it is wanted, and who wants to know.
 struct wish {
@@ -16,12 +17,24 @@ struct wish {
     uint64_t offset; // in the buffer of copies, if not in place; scales come after the data
 };
 
+// A tensor to be copied, and where its scale goes; NULL: nowhere.
+struct job {
+    struct wish wish;
+    float *scale;
+};
+
 struct placer {
     struct bn_placement *placement;
     const struct bn_model *model;
     struct bn_device *device;
+    bool copy;
     uint64_t copied; // bytes of the buffer of copies so far
     bool writing;    // second pass: the buffers exist
+    struct job *jobs;
+    size_t n_jobs;
+    pthread_mutex_t lock; // of the first failure among the jobs
+    enum bn_result result;
+    uint64_t failed;
     struct bn_error *err;
 };
 
@@ -53,7 +66,8 @@ static enum bn_result plan_wish(struct placer *placer, struct wish *wish, enum b
         return bn_fail_at(placer->err, BN_ERR_UNSUPPORTED, placer->model->map.name, tensor->name, tensor->offset,
                           "shape %u x %u does not fit layout %s", tensor->rows, tensor->cols,
                           bn_layout_get(wish->layout)->name);
-    wish->in_place = placer->placement->imported && wish->layout == tensor->layout;
+    bool matrix = kind == BN_OP_MATMUL || kind == BN_OP_QKV || kind == BN_OP_GATE_UP;
+    wish->in_place = placer->placement->imported && wish->layout == tensor->layout && !(placer->copy && matrix);
     wish->scale_bytes = tensor->rows * bn_layout_scales(wish->layout, tensor->cols) * sizeof(float);
     if (!wish->in_place) {
         wish->offset = placer->copied;
@@ -63,7 +77,8 @@ static enum bn_result plan_wish(struct placer *placer, struct wish *wish, enum b
 }
 
 // To the buffer of copies; *scale is the tensor's there.
-static enum bn_result copy_tensor(struct placer *placer, const struct wish *wish, float *scale)
+static enum bn_result copy_tensor(const struct placer *placer, const struct wish *wish, float *scale,
+                                  struct bn_error *err)
 {
     const struct bn_tensor *tensor = wish->tensor;
     struct bn_buffer *buffer = placer->placement->copied;
@@ -79,10 +94,32 @@ static enum bn_result copy_tensor(struct placer *placer, const struct wish *wish
     to.scales = wish->scale_bytes ? (float *)(void *)(target + aligned(wish->bytes)) : NULL;
     enum bn_result result = bn_repack(placer->placement->host, &from, &to, BN_REPACK_EXACT, &inner);
     if (result != BN_OK)
-        return bn_fail_at(placer->err, result, placer->model->map.name, tensor->name, tensor->offset, "%s",
-                          inner.message);
-    *scale = to.scale;
+        return bn_fail_at(err, result, placer->model->map.name, tensor->name, tensor->offset, "%s", inner.message);
+    if (scale)
+        *scale = to.scale;
     return BN_OK;
+}
+
+static void run_jobs(void *context, uint64_t begin, uint64_t end)
+{
+    struct placer *placer = context;
+    for (uint64_t i = begin; i < end; i++) {
+        const struct job *job = &placer->jobs[i];
+        const struct bn_tensor *tensor = job->wish.tensor;
+        struct bn_error err = {0};
+        enum bn_result result = copy_tensor(placer, &job->wish, job->scale, &err);
+        bn_file_map_release(&placer->model->map, (uint64_t)(tensor->data - placer->model->map.data), tensor->bytes);
+        if (result == BN_OK)
+            continue;
+        pthread_mutex_lock(&placer->lock);
+        if (placer->result == BN_OK || i < placer->failed) {
+            placer->result = result;
+            placer->failed = i;
+            if (placer->err)
+                *placer->err = err;
+        }
+        pthread_mutex_unlock(&placer->lock);
+    }
 }
 
 static enum bn_result place(struct placer *placer, const struct bn_tensor *tensor, enum bn_op_kind kind,
@@ -91,7 +128,6 @@ static enum bn_result place(struct placer *placer, const struct bn_tensor *tenso
     if (!tensor)
         return BN_OK;
     struct wish wish = {.tensor = tensor};
-    float scale = tensor->scale;
     enum bn_result result = plan_wish(placer, &wish, kind);
     if (result != BN_OK || !placer->writing)
         return result;
@@ -102,7 +138,7 @@ static enum bn_result place(struct placer *placer, const struct bn_tensor *tenso
     } else {
         *span = (struct bn_span){placer->placement->copied, wish.offset, wish.bytes};
         placer->placement->copied_bytes += wish.bytes + wish.scale_bytes;
-        result = copy_tensor(placer, &wish, &scale);
+        placer->jobs[placer->n_jobs++] = (struct job){wish, weight ? &weight->scale : NULL};
         if (weight && wish.scale_bytes)
             weight->scales = (struct bn_span){span->buffer, wish.offset + aligned(wish.bytes), wish.scale_bytes};
     }
@@ -112,7 +148,7 @@ static enum bn_result place(struct placer *placer, const struct bn_tensor *tenso
         weight->layout = wish.layout;
         weight->rows = tensor->rows;
         weight->cols = tensor->cols;
-        weight->scale = scale;
+        weight->scale = tensor->scale; // unless a job finds another
     }
     return result;
 }
@@ -158,9 +194,7 @@ static enum bn_result place_all(struct placer *placer)
     const struct bn_model *model = placer->model;
     placer->copied = 0;
     enum bn_result result = place_weight(placer, model->token_embd, BN_OP_EMBED, &placement->embed);
-    if (result == BN_OK && model->output == model->token_embd && placer->writing)
-        placement->head = placement->embed;
-    else if (result == BN_OK && model->output != model->token_embd)
+    if (result == BN_OK && model->output != model->token_embd)
         result = place_weight(placer, model->output, BN_OP_HEAD, &placement->head);
     if (result == BN_OK)
         result = place(placer, model->output_norm, BN_OP_COUNT, &placement->output_norm, NULL);
@@ -169,8 +203,29 @@ static enum bn_result place_all(struct placer *placer)
     return result;
 }
 
+// The second pass, then the copies, on all CPUs.
+static enum bn_result write_all(struct placer *placer)
+{
+    size_t most = 3 + (size_t)placer->model->info.n_layer * TENSORS_PER_LAYER;
+    placer->writing = true;
+    placer->jobs = bn_alloc_array(placer->placement->host, most, sizeof(*placer->jobs));
+    if (!placer->jobs)
+        return bn_fail_memory(placer->err, most * sizeof(*placer->jobs), "the list of tensors to be copied");
+    enum bn_result result = place_all(placer);
+    if (result == BN_OK) {
+        pthread_mutex_init(&placer->lock, NULL);
+        bn_parallel(placer->n_jobs, run_jobs, placer);
+        pthread_mutex_destroy(&placer->lock);
+        result = placer->result;
+    }
+    if (placer->model->output == placer->model->token_embd)
+        placer->placement->head = placer->placement->embed;
+    bn_free(placer->placement->host, placer->jobs);
+    return result;
+}
+
 enum bn_result bn_placement_init(struct bn_placement *placement, const struct bn_model *model, struct bn_device *device,
-                                 struct bn_error *err)
+                                 bool copy, struct bn_error *err)
 {
     memset(placement, 0, sizeof(*placement));
     placement->host = device->host;
@@ -185,7 +240,7 @@ enum bn_result bn_placement_init(struct bn_placement *placement, const struct bn
     if (result != BN_OK && result != BN_ERR_UNSUPPORTED)
         goto fail;
 
-    struct placer placer = {.placement = placement, .model = model, .device = device, .err = err};
+    struct placer placer = {.placement = placement, .model = model, .device = device, .copy = copy, .err = err};
     result = place_all(&placer); // first pass: how much must be copied
     if (result == BN_OK && placer.copied > 0) {
         result = bn_buffer_create(device, placer.copied, &placement->copied, err);
@@ -193,9 +248,8 @@ enum bn_result bn_placement_init(struct bn_placement *placement, const struct bn
             result = bn_fail_at(err, BN_ERR_UNSUPPORTED, device->info.id, NULL, UINT64_MAX,
                                 "the device's memory cannot be written by the host");
     }
-    placer.writing = true;
     if (result == BN_OK)
-        result = place_all(&placer);
+        result = write_all(&placer);
     if (result == BN_OK)
         return BN_OK;
 fail:

@@ -22,10 +22,11 @@ struct bn_placement {
     uint64_t layer_bytes; // of everything but the embedding and the head
 };
 
+// `copy`: ternary weights are copied into the device's memory even where they could be read in place.
 // Errors: BN_ERR_UNSUPPORTED (a layout the device cannot run), BN_ERR_NO_MEMORY, BN_ERR_DEVICE_MEMORY, BN_ERR_MODEL
 // (damage that only repacking sees).
 enum bn_result bn_placement_init(struct bn_placement *placement, const struct bn_model *model, struct bn_device *device,
-                                 struct bn_error *err);
+                                 bool copy, struct bn_error *err);
 void bn_placement_finish(struct bn_placement *placement);
 
 #endif

@@ -3,12 +3,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/base/clock.h"
 #include "runtime/base/fail.h"
 #include "runtime/base/thread.h"
 #include "runtime/layout/layout.h"
 
-enum { BLOCK = 32, MOST_THREADS = 16, PARALLEL_FROM = 1 << 22 };
+enum { BLOCK = 32, PARALLEL_FROM = 1 << 22 };
 
 bool bn_scan_quantise(const float *w, size_t n, int8_t *q, struct bn_scan_row *info)
 {
@@ -45,63 +44,42 @@ bool bn_scan_quantise(const float *w, size_t n, int8_t *q, struct bn_scan_row *i
     return info->norm <= 1e30f && info->error <= 1e30f;
 }
 
-// Rows first .. end - 1, by one thread.
-struct share {
+struct filler {
     struct bn_scan *scan;
     const struct bn_host *host;
     const struct bn_tensor *head;
-    uint64_t first, end;
-    pthread_t thread;
-    bool started, usable;
-    enum bn_result result;
+    _Atomic bool no_memory, unusable;
 };
 
-static void *fill_share(void *argument)
+static void fill_rows(void *context, uint64_t begin, uint64_t end)
 {
-    struct share *share = argument;
-    const struct bn_tensor *head = share->head;
-    const struct bn_layout_info *layout = bn_layout_get(head->layout);
-    uint8_t *base = share->scan->buffer->host;
-    int8_t *q = (int8_t *)(base + share->scan->rows.offset);
-    struct bn_scan_row *info = (void *)(base + share->scan->info.offset);
-    float *row = bn_alloc_array(share->host, head->cols, sizeof(*row));
-    share->result = row ? BN_OK : BN_ERR_NO_MEMORY;
-    share->usable = true;
-    for (uint64_t r = share->first; row && r < share->end && share->usable; r++) {
-        layout->widen(head->data, head->cols, r, row);
-        share->usable = bn_scan_quantise(row, head->cols, q + r * head->cols, &info[r]);
+    struct filler *filler = context;
+    const struct bn_tensor *head = filler->head;
+    const struct bn_matrix matrix = bn_tensor_matrix(head);
+    uint8_t *base = filler->scan->buffer->host;
+    int8_t *q = (int8_t *)(base + filler->scan->rows.offset);
+    struct bn_scan_row *info = (void *)(base + filler->scan->info.offset);
+    float *row = bn_alloc_array(filler->host, head->cols, sizeof(*row));
+    if (!row)
+        atomic_store(&filler->no_memory, true);
+    for (uint64_t r = begin; row && r < end && !atomic_load_explicit(&filler->unusable, memory_order_relaxed); r++) {
+        bn_matrix_widen(&matrix, r, row);
+        if (!bn_scan_quantise(row, head->cols, q + r * head->cols, &info[r]))
+            atomic_store(&filler->unusable, true);
     }
-    bn_free(share->host, row);
-    return NULL;
+    bn_free(filler->host, row);
 }
 
 static enum bn_result fill(struct bn_scan *scan, const struct bn_host *host, const struct bn_tensor *head, bool *usable,
                            struct bn_error *err)
 {
-    struct share shares[MOST_THREADS];
-    uint32_t n = bn_cpu_count() < MOST_THREADS ? bn_cpu_count() : MOST_THREADS;
-    n = (uint64_t)head->rows * head->cols < PARALLEL_FROM ? 1 : n;
-    for (uint32_t i = 0; i < n; i++) {
-        shares[i] = (struct share){.scan = scan,
-                                   .host = host,
-                                   .head = head,
-                                   .first = head->rows * (uint64_t)i / n,
-                                   .end = head->rows * (i + 1ull) / n};
-        // A thread that cannot be had is no failure: its rows are done here.
-        shares[i].started =
-            i > 0 && bn_thread_start(&shares[i].thread, "bitnet-scan", fill_share, &shares[i], NULL) == BN_OK;
-    }
-    bool ok = true;
-    *usable = true;
-    for (uint32_t i = 0; i < n; i++) {
-        if (shares[i].started)
-            pthread_join(shares[i].thread, NULL);
-        else
-            fill_share(&shares[i]);
-        *usable = *usable && shares[i].usable;
-        ok = ok && shares[i].result == BN_OK;
-    }
-    return ok ? BN_OK : bn_fail_memory(err, head->cols * sizeof(float), "a row of the head");
+    struct filler filler = {.scan = scan, .host = host, .head = head};
+    if ((uint64_t)head->rows * head->cols < PARALLEL_FROM)
+        fill_rows(&filler, 0, head->rows);
+    else
+        bn_parallel(head->rows, fill_rows, &filler);
+    *usable = !filler.unusable;
+    return filler.no_memory ? bn_fail_memory(err, head->cols * sizeof(float), "a row of the head") : BN_OK;
 }
 
 enum bn_result bn_scan_init(struct bn_scan *scan, struct bn_device *device, const struct bn_tensor *head,

@@ -13,25 +13,26 @@ static uint64_t blocks(uint64_t cols)
 
 static void pack_block(const int8_t *trits, uint8_t *data)
 {
-    for (int j = 0; j < BYTES; j++) {
-        uint16_t v = 0;
-        for (int d = 0; d < DIGITS; d++)
-            v = (uint16_t)(3 * v + trits[d * BYTES + j] + 1);
-        data[j] = (uint8_t)((uint16_t)(v * 256 + (VALUES - 1)) / VALUES);
-    }
+    uint8_t v[BYTES] = {0};
+    for (int d = 0; d < DIGITS; d++)
+        for (int j = 0; j < BYTES; j++) // inside, so that compilers make vectors of it
+            v[j] = (uint8_t)(3 * v[j] + trits[d * BYTES + j] + 1);
+    for (int j = 0; j < BYTES; j++)
+        data[j] = (uint8_t)((uint16_t)(v[j] * 256 + (VALUES - 1)) / VALUES);
 }
 
 // Bytes that no number has are found: they would not come back.
 static bool unpack_block(const uint8_t *data, int8_t *trits)
 {
     uint8_t again[BYTES];
-    for (int j = 0; j < BYTES; j++) {
-        uint16_t u = data[j];
-        for (int d = 0; d < DIGITS; d++) {
-            u = (uint16_t)((u & 255) * 3);
-            trits[d * BYTES + j] = (int8_t)((u >> 8) - 1);
+    uint16_t u[BYTES];
+    for (int j = 0; j < BYTES; j++)
+        u[j] = data[j];
+    for (int d = 0; d < DIGITS; d++)
+        for (int j = 0; j < BYTES; j++) {
+            u[j] = (uint16_t)((u[j] & 255) * 3);
+            trits[d * BYTES + j] = (int8_t)((u[j] >> 8) - 1);
         }
-    }
     pack_block(trits, again);
     return memcmp(again, data, BYTES) == 0;
 }

@@ -15,6 +15,7 @@ USES = {
     "--top-p": ["--top-p=.5"], "--min-p": ["--min-p", "1e-1"], "--repeat-penalty": ["--repeat-penalty", "1.1"],
     "--repeat-last-n": ["--repeat-last-n", "5"], "--device": ["-dev", "cpu"], "--list-devices": ["--list-devices"],
     "--threads": ["-t1"], "--isa": ["--isa", "scalar"], "--wait": ["--wait", "spin"],
+    "--mmap": ["--no-mmap"], "--packing": ["--packing", "base3"],
     "--head": ["--head", "scan"], "--fault": ["--fault", ""],
     "--log-probs": ["--log-probs", "0"], "--perplexity": [], "--json": ["--json"] if HAVE_JSON else [],
     "--verbose": ["-v"], "--quiet": ["-q"], "--log": ["--log", "debug"], "--color": ["--color=never"],
@@ -24,7 +25,7 @@ USES = {
 ELSEWHERE = {"--model": "Wrong", "--file": "Prompts", "--system-prompt": "cli_chat.py", "--single-turn": "cli_chat.py",
              "--perplexity": "cli_text.py"}
 
-LLAMA = """-ngl --gpu-layers -sm -ts -tb -C --numa --prio --poll -fa -ctk --mlock --no-mmap --lora -hf -mu --grammar
+LLAMA = """-ngl --gpu-layers -sm -ts -tb -C --numa --prio --poll -fa -ctk --mlock --lora -hf -mu --grammar
 -j --json-schema --mirostat --typical --top-nsigma --dynatemp-range --xtc-probability --presence-penalty
 --frequency-penalty --dry-multiplier --samplers --sampler-seq -l --logit-bias -i -if -mli --in-prefix --in-suffix
 --chat-template --jinja -sysf -bf --prompt-cache --keep --context-shift -sp --verbose-prompt --no-warmup --no-perf

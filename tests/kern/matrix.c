@@ -51,7 +51,8 @@ static void base3_case(struct kern *t, size_t rows, size_t cols, size_t n_rows, 
 {
     size_t q_stride = cols + 32 * random_below(t, 4), acc_stride = rows + random_below(t, 5);
     size_t stride = (cols + 319) / 320 * 64, shift = random_below(t, 2);
-    struct area two_bits = area_new(rows * cols / 4), w = area_new(rows * stride + shift), q = area_new(q_stride * n_rows);
+    struct area two_bits = area_new(rows * cols / 4), w = area_new(rows * stride + shift),
+                q = area_new(q_stride * n_rows);
     struct area want = area_new(4 * acc_stride * n_rows), got = area_new(want.size);
     struct bn_row_scale *scales = calloc(n_rows, sizeof *scales);
     if (!scales)

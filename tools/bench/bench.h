@@ -24,7 +24,7 @@ struct settings {
     uint32_t repetitions;
     bool warmup;
     const char *device, *isa;
-    int wait, packing;
+    int wait, packing, mmap;
     bool limits;
     const char *mem;
     int head;

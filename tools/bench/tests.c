@@ -320,12 +320,14 @@ static int list_tests(const struct plan *plan, struct test **tests, size_t *n)
 }
 
 // An engine that is large enough for all tests.
-static int configure(const struct test *tests, size_t n, uint32_t n_ubatch, int head, struct bn_engine_config *config)
+static int configure(const struct bench *bench, const struct test *tests, size_t n, uint32_t n_ubatch,
+                     struct bn_engine_config *config)
 {
     uint64_t positions = 0;
     BN_INIT(*config);
     config->n_batch = n_ubatch;
-    config->head = (enum bn_head)head;
+    config->head = (enum bn_head)bench->settings.head;
+    config->load = bench->settings.mmap < 0 ? BN_LOAD_AUTO : bench->settings.mmap ? BN_LOAD_MAP : BN_LOAD_COPY;
     for (size_t i = 0; i < n; i++) {
         uint64_t length = (uint64_t)tests[i].depth + tests[i].n_prompt + tests[i].n_gen;
         uint64_t pages = (length + BN_PAGE_POSITIONS - 1) / BN_PAGE_POSITIONS * tests[i].sessions;
@@ -355,7 +357,7 @@ static int run_engine(struct bench *bench, struct rig *rig, uint32_t n_ubatch, e
     size_t n = 0;
     int exit_code = list_tests(&bench->plan, &tests, &n);
     if (!exit_code)
-        exit_code = configure(tests, n, n_ubatch, bench->settings.head, &config);
+        exit_code = configure(bench, tests, n, n_ubatch, &config);
     if (!exit_code)
         exit_code = rig_open_engine(rig, &config);
     for (size_t i = 0; i < n && !exit_code; i++) {

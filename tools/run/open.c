@@ -127,6 +127,7 @@ int run_open(struct run *run, uint32_t n_ctx, uint32_t n_outputs)
     config.n_batch = run->settings.n_ubatch;
     config.n_outputs = n_outputs;
     config.head = (enum bn_head)run->settings.head;
+    config.load = run->settings.mmap < 0 ? BN_LOAD_AUTO : run->settings.mmap ? BN_LOAD_MAP : BN_LOAD_COPY;
     if (bn_engine_create(run->runtime, run->model, run->device, &config, &run->engine, &err))
         return tool_fail_device(PROGRAM, &err, NULL);
     return open_session(run);

@@ -27,7 +27,7 @@ struct settings {
     const char *device, *isa, *fault;
     bool list_devices;
     uint32_t threads;
-    int head, wait, packing;
+    int head, wait, packing, mmap;
     int64_t log_probs;
     const char *perplexity;
     bool json, verbose, quiet;
