@@ -3,9 +3,7 @@
 #ifndef BN_CPU_X86_AVX2_H
 #define BN_CPU_X86_AVX2_H
 
-#include <immintrin.h>
-
-#include "cpu/common.h"
+#include "cpu/x86/sum256.h"
 
 INLINE __m256 load_weight8(enum bn_layout layout, const void *row, size_t i)
 {
@@ -37,13 +35,6 @@ INLINE __m128 tree4(const __m256 *lo, const __m256 *hi)
     __m128 c = halves_sum(lo[2], hi[2]), d = halves_sum(lo[3], hi[3]);
     _MM_TRANSPOSE4_PS(a, b, c, d);
     return _mm_add_ps(_mm_add_ps(a, c), _mm_add_ps(b, d));
-}
-
-INLINE int32_t sum_i32(__m256i v)
-{
-    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
 
 INLINE __m256 exp8(__m256 x)
