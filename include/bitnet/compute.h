@@ -16,7 +16,7 @@ extern "C" {
 struct bn_caps {
     uint64_t max_buffer;    // largest buffer, bytes
     uint64_t import_align;  // alignment of imported host memory, bytes; 0: import is not possible
-    bool host_memory;       // every buffer can be reached by the host, without copies
+    bool host_memory;       // local buffers can be reached by the host, without copies
     uint32_t ring_capacity; // submissions in flight at most; 0: no limit
 };
 
@@ -29,6 +29,7 @@ struct bn_device_status {
     uint64_t sleeps;      // times a thread of the driver went to sleep in the kernel (futex and the like)
     uint64_t wakes;       // times one was woken by a system call
     uint32_t last_op;     // op index last started, for the report of a lost device
+    uint64_t dispatches;  // kernels started by these submissions; 0: the driver does not count them
 };
 
 // Threads: any; figures of running work may be of different moments.
@@ -71,6 +72,17 @@ BN_API BN_MUST_CHECK enum bn_result bn_device_preferred_layout(struct bn_device 
 // Ownership: the caller destroys *out. Threads: any. Errors: BN_ERR_ARGUMENT, BN_ERR_NO_MEMORY, BN_ERR_DEVICE_MEMORY.
 BN_API BN_MUST_CHECK enum bn_result bn_buffer_create(struct bn_device *device, uint64_t size, struct bn_buffer **out,
                                                      struct bn_error *err);
+
+// The same for memory that the host need not reach: where device and host have memories of their own, (*out)->host is NULL.
+// Ownership: the caller destroys *out. Threads: any. Errors: BN_ERR_ARGUMENT, BN_ERR_NO_MEMORY, BN_ERR_DEVICE_MEMORY.
+BN_API BN_MUST_CHECK enum bn_result bn_buffer_create_local(struct bn_device *device, uint64_t size,
+                                                           struct bn_buffer **out, struct bn_error *err);
+
+// Copies `size` bytes from host memory to byte `offset` of any buffer. Not while a submission uses these bytes.
+// Threads: any. Errors: BN_ERR_ARGUMENT (a buffer that was destroyed, bytes outside it, an offset or a size that is no
+//   multiple of 4), BN_ERR_DEVICE_LOST.
+BN_API BN_MUST_CHECK enum bn_result bn_buffer_write(struct bn_device *device, struct bn_buffer *buffer, uint64_t offset,
+                                                    const void *data, uint64_t size, struct bn_error *err);
 
 // Host memory as a buffer, without a copy; it must outlive the buffer and every command that uses it.
 // Ownership: the caller destroys *out, and keeps the memory. Threads: any.

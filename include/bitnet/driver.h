@@ -63,9 +63,15 @@ struct bn_driver {
     // The layout in which the device wants weights that are stored as `stored`; BN_LAYOUT_COUNT: it has no wish.
     enum bn_layout (*preferred_layout)(struct bn_device *device, enum bn_op_kind kind, enum bn_layout stored);
 
-    // Required. `size` > 0. Memory is zeroed and touched.
+    // Required. `size` > 0. Memory is zeroed and touched, and the host reaches it.
     enum bn_result (*buffer_create)(struct bn_device *device, uint64_t size, struct bn_buffer **out,
                                     struct bn_error *err);
+    // Optional; default: buffer_create. Zeroed memory that the host need not reach; its `host` may be NULL.
+    enum bn_result (*buffer_create_local)(struct bn_device *device, uint64_t size, struct bn_buffer **out,
+                                          struct bn_error *err);
+    // Required if buffers may have no `host`, and called for those only. Offset and size are multiples of 4.
+    enum bn_result (*buffer_write)(struct bn_buffer *buffer, uint64_t offset, const void *data, uint64_t size,
+                                   struct bn_error *err);
     // Optional; default: BN_ERR_UNSUPPORTED, upon which the runtime copies. Memory that outlives the buffer.
     enum bn_result (*buffer_import)(struct bn_device *device, void *memory, uint64_t size, struct bn_buffer **out,
                                     struct bn_error *err);

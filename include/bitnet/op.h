@@ -137,7 +137,9 @@ struct bn_slot {
     uint32_t status;                                      // written by the device: enum bn_slot_status
     uint32_t status_op;                                   // written by the device: the op that set status
     uint32_t top;                                         // most likely candidates wanted of each output; 0: all logits
-    uint32_t reserved[3];                                 // 0
+    uint32_t skip;                                        // the driver's: ops do nothing if it is not 0
+    uint32_t progress;                                    // the driver's: the op that started last
+    uint32_t reserved;                                    // 0
 };
 
 // How a run ended: completely, by bn_submission.stop, or with NaN or infinity in what status_op computed.

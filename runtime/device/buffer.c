@@ -101,7 +101,8 @@ static void drop_user(struct bn_buffer *buffer)
         buffer->device->driver->buffer_destroy(buffer);
 }
 
-enum bn_result bn_buffer_create(struct bn_device *device, uint64_t size, struct bn_buffer **out, struct bn_error *err)
+static enum bn_result create(struct bn_device *device, uint64_t size, bool local, struct bn_buffer **out,
+                             struct bn_error *err)
 {
     if (!device || !out)
         return bn_fail(err, BN_ERR_ARGUMENT, "device or out is NULL");
@@ -114,8 +115,35 @@ enum bn_result bn_buffer_create(struct bn_device *device, uint64_t size, struct 
         return bn_fail_at(err, BN_ERR_DEVICE_MEMORY, device->info.id, NULL, UINT64_MAX,
                           "a buffer of %" PRIu64 " bytes was asked for, the device's largest has %" PRIu64, size,
                           caps.max_buffer);
-    enum bn_result result = device->driver->buffer_create(device, size, out, err);
+    const struct bn_driver *driver = device->driver;
+    enum bn_result result = local && driver->buffer_create_local ? driver->buffer_create_local(device, size, out, err)
+                                                                 : driver->buffer_create(device, size, out, err);
     return result == BN_OK ? enter(device, out, err) : result;
+}
+
+enum bn_result bn_buffer_create(struct bn_device *device, uint64_t size, struct bn_buffer **out, struct bn_error *err)
+{
+    return create(device, size, false, out, err);
+}
+
+enum bn_result bn_buffer_create_local(struct bn_device *device, uint64_t size, struct bn_buffer **out,
+                                      struct bn_error *err)
+{
+    return create(device, size, true, out, err);
+}
+
+enum bn_result bn_buffer_write(struct bn_device *device, struct bn_buffer *buffer, uint64_t offset, const void *data,
+                               uint64_t size, struct bn_error *err)
+{
+    if (!device || !buffer || (!data && size) || !bn_live_has(device, buffer))
+        return bn_fail(err, BN_ERR_ARGUMENT, "device or data is NULL, or there is no such buffer");
+    if (offset % 4 || size % 4 || offset > buffer->size || size > buffer->size - offset)
+        return bn_fail(err, BN_ERR_ARGUMENT, "the bytes lie outside the buffer, or are not whole words");
+    if (!buffer->host)
+        return size ? device->driver->buffer_write(buffer, offset, data, size, err) : BN_OK;
+    if (size)
+        memcpy((uint8_t *)buffer->host + offset, data, size);
+    return BN_OK;
 }
 
 enum bn_result bn_buffer_import(struct bn_device *device, void *memory, uint64_t size, struct bn_buffer **out,

@@ -48,14 +48,6 @@ enum bn_result bn_device_list(struct bn_runtime *runtime, struct bn_device_info 
     return BN_OK;
 }
 
-static const struct bn_driver *driver_of(const struct bn_device_info *info)
-{
-    for (size_t d = 0; d < N_DRIVERS; d++)
-        if (strcmp(drivers[d]->name, info->driver) == 0)
-            return drivers[d];
-    return NULL;
-}
-
 static bool matches(const struct bn_device_info *info, const char *selector)
 {
     if (!selector)
@@ -63,6 +55,33 @@ static bool matches(const struct bn_device_info *info, const char *selector)
     size_t n = strlen(info->id);
     return strcmp(selector, info->id) == 0 || strcmp(selector, info->driver) == 0 ||
            (strncmp(selector, info->id, n) == 0 && selector[n] == '/' && strcmp(selector + n + 1, info->driver) == 0);
+}
+
+// The first device that the selector names, asking driver after driver, so that no other is disturbed: a probe may load large
+// libraries. NULL if there is none; *n is then the number of all devices.
+static const struct bn_device_info *find(struct bn_runtime *runtime, const char *selector, struct bn_device_info *list,
+                                         size_t capacity, size_t *n, enum bn_result *result, struct bn_error *err)
+{
+    *n = 0;
+    for (size_t d = 0; d < N_DRIVERS; d++) {
+        size_t count = 0, first = *n;
+        *result = drivers[d]->probe(&runtime->host, list + first, capacity - first, &count, err);
+        if (*result != BN_OK)
+            return NULL;
+        *n = count < capacity - first ? first + count : capacity;
+        for (size_t i = first; i < *n; i++)
+            if (matches(&list[i], selector))
+                return &list[i];
+    }
+    return NULL;
+}
+
+static const struct bn_driver *driver_of(const struct bn_device_info *info)
+{
+    for (size_t d = 0; d < N_DRIVERS; d++)
+        if (strcmp(drivers[d]->name, info->driver) == 0)
+            return drivers[d];
+    return NULL;
 }
 
 static enum bn_result no_such_device(const struct bn_device_info *list, size_t n, const char *selector,
@@ -109,18 +128,14 @@ enum bn_result bn_device_open(struct bn_runtime *runtime, const char *selector, 
         own = *options;
     struct bn_device_info list[MAX_DEVICES];
     size_t n = 0;
-    enum bn_result result = bn_device_list(runtime, list, MAX_DEVICES, &n, err);
-    if (result != BN_OK)
-        return result;
-    n = n < MAX_DEVICES ? n : MAX_DEVICES;
     if (!selector)
         selector = bn_env("BITNET_DEVICE");
     if (selector && strcmp(selector, "auto") == 0)
         selector = NULL;
-    const struct bn_device_info *found = NULL;
-    for (size_t i = 0; i < n && !found; i++)
-        if (matches(&list[i], selector))
-            found = &list[i];
+    enum bn_result result = BN_OK;
+    const struct bn_device_info *found = find(runtime, selector, list, MAX_DEVICES, &n, &result, err);
+    if (result != BN_OK)
+        return result;
     if (!found)
         return no_such_device(list, n, selector ? selector : "auto", err);
     if (found->state != BN_STATE_READY)

@@ -9,10 +9,10 @@
 #include "runtime/base/fail.h"
 #include "runtime/base/host.h"
 
-enum slot { OPEN, CAPS, SUPPORTS, ALLOC, IMPORT, RECORD, QUEUE, SUBMIT, POLL, DRIVE, SLOTS };
+enum slot { OPEN, CAPS, SUPPORTS, ALLOC, IMPORT, WRITE, RECORD, QUEUE, SUBMIT, POLL, DRIVE, SLOTS };
 _Static_assert((int)SLOTS == (int)BN_FAULT_SLOTS, "the header's number of slots");
 
-static const char *const slot_names[SLOTS] = {"open",   "caps",  "supports", "alloc", "import",
+static const char *const slot_names[SLOTS] = {"open",   "caps",  "supports", "alloc", "import", "write",
                                               "record", "queue", "submit",   "poll",  "drive"};
 
 static const struct {
@@ -156,6 +156,20 @@ static enum bn_result faulty_buffer_create(struct bn_device *device, uint64_t si
     return result == BN_OK ? of(device)->inner->buffer_create(device, size, out, err) : result;
 }
 
+static enum bn_result faulty_buffer_create_local(struct bn_device *device, uint64_t size, struct bn_buffer **out,
+                                                 struct bn_error *err)
+{
+    enum bn_result result = hit(of(device), ALLOC, err);
+    return result == BN_OK ? of(device)->inner->buffer_create_local(device, size, out, err) : result;
+}
+
+static enum bn_result faulty_buffer_write(struct bn_buffer *buffer, uint64_t offset, const void *data, uint64_t size,
+                                          struct bn_error *err)
+{
+    enum bn_result result = hit(of(buffer->device), WRITE, err);
+    return result == BN_OK ? of(buffer->device)->inner->buffer_write(buffer, offset, data, size, err) : result;
+}
+
 static enum bn_result faulty_buffer_import(struct bn_device *device, void *memory, uint64_t size,
                                            struct bn_buffer **out, struct bn_error *err)
 {
@@ -224,6 +238,10 @@ enum bn_result bn_fault_wrap(struct bn_device *device, const char *plan, struct 
     decorator->driver.queue_open = faulty_queue_open;
     decorator->driver.submit = faulty_submit;
     decorator->driver.poll = faulty_poll;
+    if (decorator->inner->buffer_create_local)
+        decorator->driver.buffer_create_local = faulty_buffer_create_local;
+    if (decorator->inner->buffer_write)
+        decorator->driver.buffer_write = faulty_buffer_write;
     if (decorator->inner->buffer_import)
         decorator->driver.buffer_import = faulty_buffer_import;
     if (decorator->inner->drive)

@@ -48,16 +48,18 @@ static uint32_t widest_input(const struct bn_model *model)
     return model->info.n_ff > widest ? model->info.n_ff : widest;
 }
 
-// Lays the activations out in one buffer. Called twice: without a buffer to learn the size, then with it.
-static uint64_t lay_out_activations(struct bn_engine *engine)
+// Lays out the activations that stay on the device in one buffer, and what the host reads in another. Called twice: without
+// buffers to learn the sizes, then with them.
+static void lay_out_activations(struct bn_engine *engine, uint64_t *work, uint64_t *results)
 {
     const struct bn_model_info *info = &engine->model->info;
     struct bn_activations *a = &engine->activations;
-    uint64_t rows = engine->config.n_batch, f32 = sizeof(float), at = 0;
+    uint64_t rows = engine->config.n_batch, f32 = sizeof(float);
     uint64_t outputs = engine->sched.limits.outputs;
     const struct {
         struct bn_span *span;
         uint64_t bytes;
+        bool read;
     } parts[] = {
         {&a->x, rows * info->n_embd * f32},
         {&a->q, rows * info->n_head * info->head_dim * f32},
@@ -66,14 +68,15 @@ static uint64_t lay_out_activations(struct bn_engine *engine)
         {&a->quantised, rows * bn_padded_cols(widest_input(engine->model))},
         {&a->scales, rows * sizeof(struct bn_row_scale)},
         {&a->final, outputs * info->n_embd * f32},
-        {&a->logits, (uint64_t)engine->config.n_outputs * info->n_vocab * f32},
-        {&a->tops, engine->scan.buffer ? BN_TOP_OUTPUTS * sizeof(struct bn_top) : 0},
+        {&a->logits, (uint64_t)engine->config.n_outputs * info->n_vocab * f32, true},
+        {&a->tops, engine->scan.buffer ? BN_TOP_OUTPUTS * sizeof(struct bn_top) : 0, true},
     };
+    *work = *results = 0;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        *parts[i].span = (struct bn_span){engine->work, at, parts[i].bytes};
-        at += (parts[i].bytes + 255) / 256 * 256;
+        uint64_t *at = parts[i].read ? results : work;
+        *parts[i].span = (struct bn_span){parts[i].read ? engine->results : engine->work, *at, parts[i].bytes};
+        *at += (parts[i].bytes + 255) / 256 * 256;
     }
-    return at;
 }
 
 // Cosine and sine of position * theta^(-2 i / d), computed in double (docs/numerics.md).
@@ -91,24 +94,38 @@ static void fill_rope(float *table, const struct bn_model *model, uint32_t posit
     }
 }
 
+static enum bn_result create_rope(struct bn_engine *engine, struct bn_error *err)
+{
+    uint64_t bytes = (uint64_t)engine->config.n_ctx * engine->model->info.head_dim * sizeof(float);
+    enum bn_result result = bn_buffer_create_local(engine->device, bytes, &engine->rope, err);
+    if (result != BN_OK)
+        return result;
+    float *own = engine->rope->host ? NULL : bn_alloc(engine->host, bytes); // where the host does not reach it
+    float *table = engine->rope->host ? engine->rope->host : own;
+    if (!table)
+        return bn_fail_memory(err, bytes, "the table of RoPE angles");
+    fill_rope(table, engine->model, engine->config.n_ctx);
+    if (own)
+        result = bn_buffer_write(engine->device, engine->rope, 0, own, bytes, err);
+    bn_free(engine->host, own);
+    return result;
+}
+
 static enum bn_result create_buffers(struct bn_engine *engine, struct bn_error *err)
 {
     const struct bn_model_info *info = &engine->model->info;
     uint64_t page = bn_kv_page_bytes(info->n_layer, info->n_head_kv, info->head_dim);
-    enum bn_result result = bn_buffer_create(engine->device, page * engine->pages.n, &engine->kv, err);
+    uint64_t work, results;
+    lay_out_activations(engine, &work, &results);
+    enum bn_result result = bn_buffer_create_local(engine->device, page * engine->pages.n, &engine->kv, err);
     if (result == BN_OK)
-        result = bn_buffer_create(engine->device, lay_out_activations(engine), &engine->work, err);
+        result = bn_buffer_create_local(engine->device, work, &engine->work, err);
     if (result == BN_OK)
-        result = bn_buffer_create(engine->device, (uint64_t)engine->config.n_ctx * info->head_dim * sizeof(float),
-                                  &engine->rope, err);
-    if (result != BN_OK)
-        return result;
-    if (!engine->rope->host || !engine->work->host)
-        return bn_fail_at(err, BN_ERR_UNSUPPORTED, engine->device->info.id, NULL, UINT64_MAX,
-                          "the device's memory cannot be reached by the host");
-    lay_out_activations(engine);
-    fill_rope(engine->rope->host, engine->model, engine->config.n_ctx);
-    return BN_OK;
+        result = bn_buffer_create(engine->device, results, &engine->results, err);
+    if (result == BN_OK)
+        result = create_rope(engine, err);
+    lay_out_activations(engine, &work, &results);
+    return result;
 }
 
 static enum bn_result create_sched(struct bn_engine *engine, const struct bn_slot_limits *limits, struct bn_error *err)
@@ -206,6 +223,7 @@ void bn_engine_destroy(struct bn_engine *engine)
     bn_sched_finish(&engine->sched);
     bn_buffer_destroy(engine->kv);
     bn_buffer_destroy(engine->work);
+    bn_buffer_destroy(engine->results);
     bn_buffer_destroy(engine->rope);
     bn_scan_finish(&engine->scan);
     bn_placement_finish(&engine->placement);
@@ -250,7 +268,7 @@ void bn_engine_get_stats(const struct bn_engine *engine, struct bn_engine_stats 
         .kv_position_bytes = bn_kv_page_bytes(info->n_layer, info->n_head_kv, info->head_dim) / BN_PAGE_POSITIONS,
         .head = bn_layout_name(engine->placement.head.layout),
         .kv_bytes = engine->kv->size,
-        .work_bytes = engine->work->size + engine->rope->size,
+        .work_bytes = engine->work->size + engine->results->size + engine->rope->size,
         .pages_total = engine->pages.n,
         .pages_used = engine->pages.n - engine->pages.n_free,
     };

@@ -25,7 +25,8 @@ struct bn_engine {
 
     struct bn_placement placement;
     struct bn_scan scan;
-    struct bn_buffer *kv, *work, *rope;
+    struct bn_buffer *kv, *work, *rope; // the device's own
+    struct bn_buffer *results;          // logits and candidates, which the host reads
     struct bn_activations activations;
     struct bn_sched sched;
     struct bn_pages pages;

@@ -198,8 +198,8 @@ static size_t choose_top(const struct bn_engine *engine, const struct bn_step_it
 static void give_output(struct step *step, struct bn_step_item *item, size_t output)
 {
     struct bn_engine *engine = step->engine;
-    const uint8_t *work = engine->work->host;
-    const struct bn_top *top = (const void *)(work + engine->activations.tops.offset);
+    const uint8_t *results = engine->results->host;
+    const struct bn_top *top = (const void *)(results + engine->activations.tops.offset);
     if (step->top) {
         atomic_fetch_add_explicit(&engine->scanned, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&engine->rescored, top[output].rescored, memory_order_relaxed);
@@ -207,7 +207,7 @@ static void give_output(struct step *step, struct bn_step_item *item, size_t out
     if (step->top && top[output].n)
         item->top = &top[output];
     else
-        item->logits = (const float *)(const void *)(work + engine->activations.logits.offset) +
+        item->logits = (const float *)(const void *)(results + engine->activations.logits.offset) +
                        output * engine->model->info.n_vocab;
 }
 

@@ -6,7 +6,8 @@
 #include "runtime/base/thread.h"
 #include "runtime/layout/layout.h"
 
-enum { ALIGNMENT = 256, TENSORS_PER_LAYER = 11 };
+// Bytes: of copies, and of what is used in place.
+enum { ALIGNMENT = 256, LEAST_ALIGNMENT = 16, TENSORS_PER_LAYER = 11 };
 
 // One tensor's place: where it comes from, in which layout it is wanted, and who wants to know.
 struct wish {
@@ -32,7 +33,7 @@ struct placer {
     bool writing;    // second pass: the buffers exist
     struct job *jobs;
     size_t n_jobs;
-    pthread_mutex_t lock; // of the first failure among the jobs
+    pthread_mutex_t lock; // of the device, and of the first failure among the jobs
     enum bn_result result;
     uint64_t failed;
     struct bn_error *err;
@@ -67,7 +68,8 @@ static enum bn_result plan_wish(struct placer *placer, struct wish *wish, enum b
                           "shape %u x %u does not fit layout %s", tensor->rows, tensor->cols,
                           bn_layout_get(wish->layout)->name);
     bool matrix = kind == BN_OP_MATMUL || kind == BN_OP_QKV || kind == BN_OP_GATE_UP;
-    wish->in_place = placer->placement->imported && wish->layout == tensor->layout && !(placer->copy && matrix);
+    wish->in_place = placer->placement->imported && wish->layout == tensor->layout && !(placer->copy && matrix) &&
+                     (uint64_t)(tensor->data - placer->model->map.data) % LEAST_ALIGNMENT == 0;
     wish->scale_bytes = tensor->rows * bn_layout_scales(wish->layout, tensor->cols) * sizeof(float);
     if (!wish->in_place) {
         wish->offset = placer->copied;
@@ -76,28 +78,54 @@ static enum bn_result plan_wish(struct placer *placer, struct wish *wish, enum b
     return BN_OK;
 }
 
+// `bytes` of host memory to the buffer of copies. Devices take one at a time.
+static enum bn_result upload(struct placer *placer, uint64_t offset, const uint8_t *data, uint64_t bytes,
+                             struct bn_error *err)
+{
+    struct bn_buffer *buffer = placer->placement->copied;
+    if (buffer->host) {
+        memcpy((uint8_t *)buffer->host + offset, data, bytes);
+        return BN_OK;
+    }
+    uint64_t whole = bytes / 4 * 4;
+    uint8_t last[4] = {0};
+    memcpy(last, data + whole, bytes - whole);
+    pthread_mutex_lock(&placer->lock);
+    enum bn_result result = bn_buffer_write(placer->device, buffer, offset, data, whole, err);
+    if (result == BN_OK && whole < bytes)
+        result = bn_buffer_write(placer->device, buffer, offset + whole, last, 4, err);
+    pthread_mutex_unlock(&placer->lock);
+    return result;
+}
+
 // To the buffer of copies; *scale is the tensor's there.
-static enum bn_result copy_tensor(const struct placer *placer, const struct wish *wish, float *scale,
+static enum bn_result copy_tensor(struct placer *placer, const struct wish *wish, float *scale,
                                   struct bn_error *err)
 {
     const struct bn_tensor *tensor = wish->tensor;
     struct bn_buffer *buffer = placer->placement->copied;
-    uint8_t *target = (uint8_t *)buffer->host + wish->offset;
-    if (wish->layout == tensor->layout) {
-        memcpy(target, tensor->data, wish->bytes);
-        return BN_OK;
-    }
+    if (wish->layout == tensor->layout)
+        return upload(placer, wish->offset, tensor->data, wish->bytes, err);
+    const struct bn_host *host = placer->placement->host;
+    uint64_t total = aligned(wish->bytes) + aligned(wish->scale_bytes);
+    uint8_t *own = buffer->host ? NULL : bn_alloc(host, total); // where the host does not reach the buffer
+    uint8_t *target = buffer->host ? (uint8_t *)buffer->host + wish->offset : own;
+    if (!target)
+        return bn_fail_memory(err, total, "a repacked matrix");
     struct bn_error inner;
     memset(&inner, 0, sizeof(inner));
     const struct bn_matrix from = bn_tensor_matrix(tensor);
     struct bn_repacked to = {.layout = wish->layout, .data = target};
     to.scales = wish->scale_bytes ? (float *)(void *)(target + aligned(wish->bytes)) : NULL;
-    enum bn_result result = bn_repack(placer->placement->host, &from, &to, BN_REPACK_EXACT, &inner);
+    enum bn_result result = bn_repack(host, &from, &to, BN_REPACK_EXACT, &inner);
     if (result != BN_OK)
-        return bn_fail_at(err, result, placer->model->map.name, tensor->name, tensor->offset, "%s", inner.message);
+        result = bn_fail_at(err, result, placer->model->map.name, tensor->name, tensor->offset, "%s", inner.message);
+    else if (own)
+        result = upload(placer, wish->offset, own, total, err);
+    bn_free(host, own);
     if (scale)
         *scale = to.scale;
-    return BN_OK;
+    return result;
 }
 
 static void run_jobs(void *context, uint64_t begin, uint64_t end)
@@ -242,12 +270,8 @@ enum bn_result bn_placement_init(struct bn_placement *placement, const struct bn
 
     struct placer placer = {.placement = placement, .model = model, .device = device, .copy = copy, .err = err};
     result = place_all(&placer); // first pass: how much must be copied
-    if (result == BN_OK && placer.copied > 0) {
-        result = bn_buffer_create(device, placer.copied, &placement->copied, err);
-        if (result == BN_OK && !placement->copied->host)
-            result = bn_fail_at(err, BN_ERR_UNSUPPORTED, device->info.id, NULL, UINT64_MAX,
-                                "the device's memory cannot be written by the host");
-    }
+    if (result == BN_OK && placer.copied > 0)
+        result = bn_buffer_create_local(device, placer.copied, &placement->copied, err);
     if (result == BN_OK)
         result = write_all(&placer);
     if (result == BN_OK)

@@ -45,7 +45,8 @@ bool bn_scan_quantise(const float *w, size_t n, int8_t *q, struct bn_scan_row *i
 }
 
 struct filler {
-    struct bn_scan *scan;
+    const struct bn_scan *scan;
+    uint8_t *base; // of the copy, or of what is uploaded to it
     const struct bn_host *host;
     const struct bn_tensor *head;
     _Atomic bool no_memory, unusable;
@@ -56,7 +57,7 @@ static void fill_rows(void *context, uint64_t begin, uint64_t end)
     struct filler *filler = context;
     const struct bn_tensor *head = filler->head;
     const struct bn_matrix matrix = bn_tensor_matrix(head);
-    uint8_t *base = filler->scan->buffer->host;
+    uint8_t *base = filler->base;
     int8_t *q = (int8_t *)(base + filler->scan->rows.offset);
     struct bn_scan_row *info = (void *)(base + filler->scan->info.offset);
     float *row = bn_alloc_array(filler->host, head->cols, sizeof(*row));
@@ -70,16 +71,33 @@ static void fill_rows(void *context, uint64_t begin, uint64_t end)
     bn_free(filler->host, row);
 }
 
-static enum bn_result fill(struct bn_scan *scan, const struct bn_host *host, const struct bn_tensor *head, bool *usable,
-                           struct bn_error *err)
+static enum bn_result fill(const struct bn_scan *scan, uint8_t *base, const struct bn_host *host,
+                           const struct bn_tensor *head, bool *usable, struct bn_error *err)
 {
-    struct filler filler = {.scan = scan, .host = host, .head = head};
+    struct filler filler = {.scan = scan, .base = base, .host = host, .head = head};
     if ((uint64_t)head->rows * head->cols < PARALLEL_FROM)
         fill_rows(&filler, 0, head->rows);
     else
         bn_parallel(head->rows, fill_rows, &filler);
     *usable = !filler.unusable;
     return filler.no_memory ? bn_fail_memory(err, head->cols * sizeof(float), "a row of the head") : BN_OK;
+}
+
+// Fills the buffer where it lies, or, if the host does not reach it, by way of host memory.
+static enum bn_result fill_buffer(const struct bn_scan *scan, struct bn_device *device, const struct bn_tensor *head,
+                                  bool *usable, struct bn_error *err)
+{
+    if (scan->buffer->host)
+        return fill(scan, scan->buffer->host, device->host, head, usable, err);
+    uint64_t bytes = scan->buffer->size;
+    uint8_t *base = bn_alloc(device->host, bytes);
+    if (!base)
+        return bn_fail_memory(err, bytes, "the scan copy of the head");
+    enum bn_result result = fill(scan, base, device->host, head, usable, err);
+    if (result == BN_OK && *usable)
+        result = bn_buffer_write(device, scan->buffer, 0, base, bytes, err);
+    bn_free(device->host, base);
+    return result;
 }
 
 enum bn_result bn_scan_init(struct bn_scan *scan, struct bn_device *device, const struct bn_tensor *head,
@@ -91,10 +109,10 @@ enum bn_result bn_scan_init(struct bn_scan *scan, struct bn_device *device, cons
     uint64_t bytes = ((uint64_t)head->rows * head->cols + 255) / 256 * 256;
     scan->rows = (struct bn_span){NULL, 0, (uint64_t)head->rows * head->cols};
     scan->info = (struct bn_span){NULL, bytes, head->rows * sizeof(struct bn_scan_row)};
-    enum bn_result result = bn_buffer_create(device, bytes + scan->info.size, &scan->buffer, err);
+    enum bn_result result = bn_buffer_create_local(device, bytes + scan->info.size, &scan->buffer, err);
     bool usable = false;
-    if (result == BN_OK && scan->buffer->host)
-        result = fill(scan, device->host, head, &usable, err);
+    if (result == BN_OK)
+        result = fill_buffer(scan, device, head, &usable, err);
     scan->rows.buffer = scan->info.buffer = scan->buffer;
     if (result != BN_OK || !usable)
         bn_scan_finish(scan);

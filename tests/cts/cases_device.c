@@ -47,6 +47,37 @@ static struct bn_command *record_copy(struct cts *cts, const struct bn_span *fro
     return command;
 }
 
+// Memory that the host need not reach: zero, then what was written to it, as the device sees it.
+static void local(struct cts *cts)
+{
+    enum { BYTES = 9 << 20 }; // more than an upload takes at once
+    struct bn_span slot = cts_slot(cts, 0, NULL, NULL), out = cts_buffer(cts, BYTES, NULL), span = {NULL, 0, BYTES};
+    uint8_t *data = malloc(BYTES), *got = out.buffer->host;
+    for (size_t i = 0; i < BYTES; i++)
+        data[i] = got[i] = (uint8_t)(i / 5 + i / 4096);
+    if (CTS_MUST(bn_buffer_create_local(cts->device, BYTES, &span.buffer, &cts->error))) {
+        struct bn_op op = {.kind = BN_OP_COPY, .rows = 1, .in = span, .out = out};
+        cts_run(cts, &op, &slot);
+        size_t wrong = 0;
+        for (size_t i = 0; i < BYTES; i++)
+            wrong += got[i] != 0;
+        CTS_CHECK(wrong == 0, "%zu bytes of a new local buffer are not zero", wrong);
+        CTS_MUST(bn_buffer_write(cts->device, span.buffer, 8, data, BYTES - 12, &cts->error));
+        cts_run(cts, &op, &slot);
+        wrong = got[BYTES - 4] != 0 || got[7] != 0;
+        for (size_t i = 0; i < BYTES - 12; i++)
+            wrong += got[8 + i] != data[i];
+        CTS_CHECK(wrong == 0, "%zu bytes are not what was written", wrong);
+        CTS_CHECK(bn_buffer_write(cts->device, span.buffer, 8, data, BYTES, &cts->error) == BN_ERR_ARGUMENT,
+                  "bytes beyond the end");
+        CTS_CHECK(bn_buffer_write(cts->device, span.buffer, 2, data, 4, &cts->error) == BN_ERR_ARGUMENT, "half a word");
+        cts_free(&span);
+    }
+    free(data);
+    cts_free(&out);
+    cts_free(&slot);
+}
+
 // Copies in a chain: each reads what the one before wrote.
 static void order(struct cts *cts)
 {
@@ -232,7 +263,7 @@ static void lifetimes(struct cts *cts)
 
     struct bn_device *other;
     struct bn_buffer *foreign;
-    if (!CTS_MUST(bn_device_open(cts->runtime, cts->device->info.id, NULL, &other, &cts->error)))
+    if (!CTS_MUST(bn_device_open(cts->runtime, cts->selector, NULL, &other, &cts->error)))
         return;
     CTS_MUST(bn_buffer_create(other, 64, &foreign, &cts->error));
     op.in = (struct bn_span){foreign, 0, 64};
@@ -266,7 +297,7 @@ static void profile(struct cts *cts)
     BN_INIT(options);
     options.threads = 2;
     options.profile = true;
-    if (!CTS_MUST(bn_device_open(cts->runtime, cts->device->info.id, &options, &own.device, &cts->error)))
+    if (!CTS_MUST(bn_device_open(cts->runtime, cts->selector, &options, &own.device, &cts->error)))
         return;
     if (bn_device_get_profile(own.device, NULL, 0, &n, &cts->error) != BN_ERR_UNSUPPORTED &&
         CTS_MUST(bn_queue_open(own.device, &own.queue, &cts->error))) {
@@ -294,7 +325,7 @@ static void profile(struct cts *cts)
 }
 
 const struct cts_case cts_device_cases[] = {
-    {"buffers", buffers},     {"order", order},     {"timeline", timeline}, {"queues", queues},
-    {"deadline", deadline},   {"stop", stop},       {"kv_copy", kv_copy},   {"misuse", misuse},
-    {"lifetimes", lifetimes}, {"profile", profile}, {NULL, NULL},
+    {"buffers", buffers}, {"local", local},         {"order", order},     {"timeline", timeline},
+    {"queues", queues},   {"deadline", deadline},   {"stop", stop},       {"kv_copy", kv_copy},
+    {"misuse", misuse},   {"lifetimes", lifetimes}, {"profile", profile}, {NULL, NULL},
 };

@@ -13,6 +13,7 @@
 struct cts {
     struct bn_runtime *runtime;
     struct bn_device *device;
+    char selector[40]; // opens the same device again
     struct bn_queue *queue;
     uint64_t submitted;
     const struct bn_kernels *oracle; // scalar kernels

@@ -44,6 +44,7 @@ SEARCHED = ["tools/", "tests/"]
 GENERATED = {
     "bn_config.h": ["runtime/", "tools/", "convert/", "devices/", "tests/"],
     "driver_table.inl": ["runtime/device/"],
+    "vulkan_shaders.inl": ["devices/vulkan/"],
     "bench_commit.h": ["tools/bench/"],
 }
 
@@ -60,6 +61,7 @@ CPU = {"float.h", "limits.h", "math.h", "stdbool.h", "stddef.h", "stdint.h", "st
        "immintrin.h", "cpuid.h", "arm_neon.h", "arm_sve.h", "riscv_vector.h", "sys/auxv.h", "asm/hwcap.h"}
 OUTSIDE = {
     "pcre2.h": ["runtime/text/"],
+    "vulkan/vulkan_core.h": ["devices/vulkan/"],
     "jansson.h": ["tools/", "tests/"],
     "check.h": ["tests/"],
     "immintrin.h": ["tools/bench/"],

@@ -1,0 +1,43 @@
+// Physical devices: what there is, what of it the driver uses, and what it does instead of the rest.
+#ifndef BN_DEVICES_VULKAN_ADAPTER_H
+#define BN_DEVICES_VULKAN_ADAPTER_H
+
+#include "devices/vulkan/vk.h"
+
+// What a device may lack. Each has a fallback, which BITNET_VULKAN_WITHOUT=name,name forces for tests.
+struct features {
+    bool int_dot;      // packed 4x8-bit integer dot product; else shifts and multiplications
+    bool subgroup;     // arithmetic and shuffles in subgroups of 8 or more; else shared memory
+    bool timeline;     // timeline semaphores; else one fence per submission
+    bool host_import;  // host memory as device memory (VK_EXT_external_memory_host); else copies
+    bool host_visible; // device-local memory that the host reaches; else uploads through a staging buffer
+    bool budget;       // VK_EXT_memory_budget; else the heap's size less what we took
+    bool fused;        // norm and quantisation inside their consumer; else dispatches of their own
+};
+
+struct adapter {
+    VkPhysicalDevice physical;
+    VkPhysicalDeviceProperties properties;
+    VkPhysicalDeviceMemoryProperties memory;
+    struct features features;
+    uint8_t uuid[2 * VK_UUID_SIZE]; // of driver and device
+    uint32_t subgroup_size;
+    uint32_t family, transfer_family; // of queues; the same where the device has no family for transfers alone
+    uint64_t max_allocation;
+    uint64_t import_align;
+    bool unified; // host and device share their memory
+    struct bn_device_info info;
+};
+
+enum { VK_MAX_ADAPTERS = 16 };
+
+// Every device of every driver, real GPUs before software. Returns how many were written.
+uint32_t bn_vulkan_adapters(struct vk *vk, struct adapter *list);
+
+// Free bytes of a memory heap; the whole heap if the driver does not say.
+uint64_t bn_vulkan_heap_free(struct vk *vk, const struct adapter *adapter, uint32_t heap);
+
+// The logical device with the features that the adapter has and the driver uses.
+VkResult bn_vulkan_create_device(struct vk *vk, const struct adapter *adapter, VkDevice *out);
+
+#endif

@@ -1,0 +1,207 @@
+// Submissions: one timeline semaphore per queue, or a fence per submission where the device has none.
+#include <inttypes.h>
+
+#include "devices/vulkan/command.h"
+
+enum { IN_FLIGHT = 64 };
+
+struct flight {
+    const struct command *command;
+    uint64_t signal;
+    const uint32_t *stop;
+    uint32_t stop_at;
+    bool stopped;
+};
+
+struct queue {
+    struct bn_queue base;
+    VkSemaphore timeline;
+    VkFence fences[IN_FLIGHT]; // without timeline; entry i is of flight i
+    struct flight flights[IN_FLIGHT];
+    uint64_t first, end; // flights that are not over; modulo IN_FLIGHT
+    uint64_t value;      // the timeline as it was seen last
+};
+
+void bn_vulkan_queue_close(struct bn_queue *base)
+{
+    struct queue *queue = (struct queue *)base;
+    struct device *device = device_of(base->device);
+    pthread_mutex_lock(&device->lock);
+    device->vk.DeviceWaitIdle(device->logical);
+    if (queue->timeline)
+        device->vk.DestroySemaphore(device->logical, queue->timeline, NULL);
+    for (int i = 0; i < IN_FLIGHT; i++)
+        if (queue->fences[i])
+            device->vk.DestroyFence(device->logical, queue->fences[i], NULL);
+    pthread_mutex_unlock(&device->lock);
+    bn_free(device->base.host, queue);
+}
+
+static VkResult create_sync(struct device *device, struct queue *queue)
+{
+    const VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+                                            .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
+    const VkSemaphoreCreateInfo semaphore = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
+    const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    if (device->adapter.features.timeline)
+        return device->vk.CreateSemaphore(device->logical, &semaphore, NULL, &queue->timeline);
+    VkResult native = VK_SUCCESS;
+    for (int i = 0; i < IN_FLIGHT && native == VK_SUCCESS; i++)
+        native = device->vk.CreateFence(device->logical, &fence, NULL, &queue->fences[i]);
+    return native;
+}
+
+enum bn_result bn_vulkan_queue_open(struct bn_device *base, struct bn_queue **out, struct bn_error *err)
+{
+    struct queue *queue = bn_alloc(base->host, sizeof(*queue));
+    if (!queue)
+        return bn_fail_memory(err, sizeof(*queue), "a queue");
+    queue->base.device = base;
+    VkResult native = create_sync(device_of(base), queue);
+    if (native != VK_SUCCESS) {
+        bn_vulkan_queue_close(&queue->base);
+        return bn_vulkan_fail(device_of(base), err, native, "vkCreateSemaphore");
+    }
+    *out = &queue->base;
+    return BN_OK;
+}
+
+static bool stops(const struct flight *flight)
+{
+    return flight->stop && __atomic_load_n(flight->stop, __ATOMIC_RELAXED) == flight->stop_at;
+}
+
+// Tells the shaders of the submission to do nothing more.
+static void stop(struct flight *flight)
+{
+    flight->stopped = true;
+    __atomic_store_n(&flight->command->slot->skip, 1, __ATOMIC_RELAXED);
+}
+
+static void retire(struct flight *flight)
+{
+    struct bn_slot *slot = flight->command->slot;
+    if (flight->stopped) {
+        slot->status = BN_SLOT_STOPPED;
+        slot->status_op = slot->progress;
+    }
+}
+
+// Looks at the device: what is over is retired, what shall stop is told so.
+static VkResult look(struct device *device, struct queue *queue)
+{
+    if (queue->timeline) {
+        VkResult native = device->vk.GetSemaphoreCounterValue(device->logical, queue->timeline, &queue->value);
+        if (native != VK_SUCCESS)
+            return native;
+    }
+    for (; queue->first != queue->end; queue->first++) {
+        uint64_t at = queue->first % IN_FLIGHT;
+        if (!queue->timeline) {
+            VkResult native = device->vk.GetFenceStatus(device->logical, queue->fences[at]);
+            if (native == VK_NOT_READY)
+                break;
+            if (native != VK_SUCCESS)
+                return native;
+        } else if (queue->flights[at].signal > queue->value) {
+            break;
+        }
+        retire(&queue->flights[at]);
+        queue->value = queue->timeline ? queue->value : queue->flights[at].signal;
+    }
+    for (uint64_t i = queue->first; i != queue->end; i++)
+        if (stops(&queue->flights[i % IN_FLIGHT]))
+            stop(&queue->flights[i % IN_FLIGHT]);
+    if (queue->first != queue->end) {
+        const struct command *command = queue->flights[queue->first % IN_FLIGHT].command;
+        atomic_store_explicit(&device->last_op, __atomic_load_n(&command->slot->progress, __ATOMIC_RELAXED),
+                              memory_order_relaxed);
+    }
+    return VK_SUCCESS;
+}
+
+// A lost device, with the op that ran.
+static enum bn_result lost(struct device *device, struct queue *queue, struct bn_error *err)
+{
+    atomic_store(&device->lost, 1);
+    uint32_t op = atomic_load(&device->last_op);
+    const char *name = "?";
+    if (queue->first != queue->end) {
+        const struct command *command = queue->flights[queue->first % IN_FLIGHT].command;
+        name = op < command->n_ops ? bn_op_name((enum bn_op_kind)command->kinds[op]) : name;
+    }
+    bn_fail_at(err, BN_ERR_DEVICE_LOST, device->base.info.id, name, UINT64_MAX,
+               "the device is lost; op %" PRIu32 " of the command was the last that started, those before it are done",
+               op);
+    if (err)
+        err->native = VK_ERROR_DEVICE_LOST;
+    return BN_ERR_DEVICE_LOST;
+}
+
+static VkResult submit(struct device *device, struct queue *queue, const struct command *command, uint64_t signal)
+{
+    const VkTimelineSemaphoreSubmitInfo timeline = {.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+                                                    .signalSemaphoreValueCount = 1,
+                                                    .pSignalSemaphoreValues = &signal};
+    const VkSubmitInfo info = {
+        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+        .pNext = queue->timeline ? &timeline : NULL,
+        .commandBufferCount = 1,
+        .pCommandBuffers = &command->commands,
+        .signalSemaphoreCount = queue->timeline ? 1 : 0,
+        .pSignalSemaphores = &queue->timeline,
+    };
+    VkFence fence = queue->timeline ? VK_NULL_HANDLE : queue->fences[queue->end % IN_FLIGHT];
+    VkResult native = fence ? device->vk.ResetFences(device->logical, 1, &fence) : VK_SUCCESS;
+    return native == VK_SUCCESS ? device->vk.QueueSubmit(device->queue, 1, &info, fence) : native;
+}
+
+enum bn_result bn_vulkan_submit(struct bn_queue *base, const struct bn_submission *submission, struct bn_error *err)
+{
+    struct queue *queue = (struct queue *)base;
+    struct device *device = device_of(base->device);
+    const struct command *command = (const struct command *)submission->command;
+    pthread_mutex_lock(&device->lock);
+    enum bn_result result = BN_OK;
+    VkResult native = atomic_load(&device->lost) ? VK_ERROR_DEVICE_LOST : VK_SUCCESS;
+    if (native == VK_SUCCESS && queue->end - queue->first == IN_FLIGHT)
+        native = look(device, queue);
+    if (native == VK_SUCCESS && queue->end - queue->first == IN_FLIGHT)
+        result = bn_fail(err, BN_ERR_BUSY, "the queue holds %d submissions", IN_FLIGHT);
+    if (native == VK_SUCCESS && result == BN_OK) {
+        struct flight *flight = &queue->flights[queue->end % IN_FLIGHT];
+        *flight = (struct flight){command, submission->signal, submission->stop, submission->stop_at, false};
+        command->slot->status = BN_SLOT_OK;
+        command->slot->skip = 0;
+        if (stops(flight))
+            stop(flight);
+        native = submit(device, queue, command, submission->signal);
+        queue->end += native == VK_SUCCESS;
+    }
+    if (native == VK_ERROR_DEVICE_LOST)
+        result = lost(device, queue, err);
+    else if (native != VK_SUCCESS)
+        result = bn_vulkan_fail(device, err, native, "vkQueueSubmit");
+    pthread_mutex_unlock(&device->lock);
+    if (result != BN_OK)
+        return result;
+    atomic_fetch_add_explicit(&device->submissions, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&device->dispatches, command->n_dispatches, memory_order_relaxed);
+    return BN_OK;
+}
+
+enum bn_result bn_vulkan_poll(struct bn_queue *base, uint64_t *value, struct bn_error *err)
+{
+    struct queue *queue = (struct queue *)base;
+    struct device *device = device_of(base->device);
+    enum bn_result result = BN_OK;
+    pthread_mutex_lock(&device->lock);
+    VkResult native = atomic_load(&device->lost) ? VK_ERROR_DEVICE_LOST : look(device, queue);
+    if (native == VK_ERROR_DEVICE_LOST)
+        result = lost(device, queue, err);
+    else if (native != VK_SUCCESS)
+        result = bn_vulkan_fail(device, err, native, "vkGetSemaphoreCounterValue");
+    *value = queue->value;
+    pthread_mutex_unlock(&device->lock);
+    return result;
+}

@@ -1,0 +1,246 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+// Ternary products for a few rows of activations: BN_OP_MATMUL, BN_OP_GATE_UP, BN_OP_QKV, and with FUSED the norm and
+// quantisation before them. Weights are I2_S 128/32: the quad `half` of a block of 32 bytes holds, in plane k of its bytes
+// from the top down, the columns 32 k + 16 half .. + 15.
+//
+// LANES invocations share four weight rows and split their columns. Which rows: four in a row (matmul, k and v in pairs
+// order), two of gate and the same two of up, or those of two RoPE pairs with their neighbours, which share words of the KV pool.
+#include "common.glsl"
+#include "dot.glsl"
+#include "reduce.glsl"
+
+layout(constant_id = 1) const uint LANES = 8; // a power of two, at most THREADS
+layout(constant_id = 2) const uint MODE = 0;  // MATMUL, GATE_UP, QKV
+layout(constant_id = 3) const uint COLS = 128;
+const uint MATMUL = 0, GATE_UP = 1, QKV = 2;
+const uint GROUPS = THREADS / LANES;
+const uint HAS_ADD = 1, SILU = 2, HAS_NORM = 4; // flags
+
+layout(push_constant, std430) uniform Push
+{
+    Words slot;
+#ifdef FUSED
+    Vectors x, norm;
+#else
+    Quads x;      // int8 [rows][COLS]
+    Words scales; // bn_row_scale [rows]
+#endif
+    Quads w[3];
+    Floats out_;
+    Floats add_kv; // matmul: residual; qkv: KV pool
+    Words rope;
+    uint op, rows, flags;
+    float scale[3];
+    uint packed_heads; // qkv: heads | kv_heads << 16
+    uint packed_place; // qkv: head_dim | rope order << 15 | layer << 16
+    uint kv_page_words;
+    float eps;
+} p;
+
+#ifdef FUSED
+shared uvec4 s_x[COLS / 16];
+#include "quantise.glsl"
+#define STORE(i, word) s_x[(i) / 4][(i) % 4] = word
+DEFINE_QUANTISE(quantise_row, STORE)
+#define X(row, i) s_x[i]
+float x_scale;
+int x_sum;
+#define ROW_SCALE(row) x_scale
+#define ROW_SUM(row) x_sum
+#else
+#define X(row, i) p.x.q[(row) * (COLS / 16) + (i)]
+#define ROW_SCALE(row) uintBitsToFloat(p.scales.w[(row) * 2])
+#define ROW_SUM(row) int(p.scales.w[(row) * 2 + 1])
+#endif
+
+uint heads()
+{
+    return p.packed_heads & 0xffffu;
+}
+
+uint kv_heads()
+{
+    return p.packed_heads >> 16;
+}
+
+uint head_dim()
+{
+    return p.packed_place & 0x7fffu;
+}
+
+bool rope_pairs()
+{
+    return (p.packed_place & 0x8000u) != 0;
+}
+
+// Groups of four rows.
+uint n_groups()
+{
+    if (MODE == QKV)
+        return (heads() + 2 * kv_heads()) * head_dim() / 4;
+    return MODE == GATE_UP ? (p.rows + 1) / 2 : (p.rows + 3) / 4;
+}
+
+// Rows of group g: of which matrices, and where. Rows 0, 1 are of matrix m.x, rows 2, 3 of m.y.
+void locate(uint g, out uvec2 m, out uvec4 r)
+{
+    if (MODE == MATMUL) {
+        m = uvec2(0);
+        r = min(g * 4 + uvec4(0, 1, 2, 3), uvec4(p.rows - 1));
+    } else if (MODE == GATE_UP) {
+        m = uvec2(0, 1);
+        r = min(g * 2 + uvec4(0, 1, 0, 1), uvec4(p.rows - 1));
+    } else {
+        uint quarter = head_dim() / 4, head = g / quarter, j = g % quarter;
+        uint first_k = heads(), first_v = heads() + kv_heads();
+        m = uvec2(head < first_k ? 0 : head < first_v ? 1 : 2);
+        head -= head < first_k ? 0 : head < first_v ? first_k : first_v;
+        uvec4 within = rope_pairs() ? 4 * j + uvec4(0, 1, 2, 3) : 2 * j + uvec4(0, 1, 2 * quarter, 2 * quarter + 1);
+        r = head * head_dim() + within;
+    }
+}
+
+ivec4 accumulate(Quads a, Quads b, uvec4 at, uint row, uint lane)
+{
+    ivec4 acc = ivec4(0);
+    for (uint i = lane; i < COLS / 64; i += LANES) {
+        uvec4 w0 = a.q[at.x + i], w1 = a.q[at.y + i], w2 = b.q[at.z + i], w3 = b.q[at.w + i];
+        uint x_at = (i >> 1) * 8 + (i & 1);
+        [[unroll]] for (int k = 0; k < 4; k++)
+        {
+            uvec4 x = X(row, x_at + 2 * k);
+            int shift = 6 - 2 * k;
+            [[unroll]] for (int c = 0; c < 4; c++)
+            {
+                acc.x += DOT4(x[c], w0[c] >> shift & 0x03030303u);
+                acc.y += DOT4(x[c], w1[c] >> shift & 0x03030303u);
+                acc.z += DOT4(x[c], w2[c] >> shift & 0x03030303u);
+                acc.w += DOT4(x[c], w3[c] >> shift & 0x03030303u);
+            }
+        }
+    }
+    return acc;
+}
+
+// Sum over the LANES invocations of a group; the first of them gets it.
+#ifdef SUBGROUP
+ivec4 sum_lanes(ivec4 v)
+{
+    for (uint n = LANES / 2; n > 0; n /= 2)
+        v += subgroupShuffleXor(v, n);
+    return v;
+}
+#else
+shared ivec4 s_lanes[THREADS];
+ivec4 sum_lanes(ivec4 v)
+{
+    barrier();
+    s_lanes[thread()] = v;
+    barrier();
+    if (thread() % LANES == 0)
+        for (uint i = 1; i < LANES; i++)
+            v += s_lanes[thread() + i];
+    return v;
+}
+#endif
+
+float relu2(float g)
+{
+    float r = max(g, 0.0);
+    precise float s = r * r;
+    return s;
+}
+
+float silu(float g)
+{
+    precise float s = g / (1.0 + exp_own(-g));
+    return s;
+}
+
+// The pairs (x, z), (y, w) in halves order, (x, y), (z, w) in pairs order, turned by the angles at the position.
+vec4 rotate(vec4 v, uint row, uint within)
+{
+    uint at = row_position(p.slot, row) * head_dim() + (rope_pairs() ? within : 2 * within);
+    float c0 = uintBitsToFloat(p.rope.w[at]), s0 = uintBitsToFloat(p.rope.w[at + 1]);
+    float c1 = uintBitsToFloat(p.rope.w[at + 2]), s1 = uintBitsToFloat(p.rope.w[at + 3]);
+    if (rope_pairs())
+        v = v.xzyw;
+    precise vec2 first = v.xy * vec2(c0, c1) - v.zw * vec2(s0, s1);
+    precise vec2 second = v.xy * vec2(s0, s1) + v.zw * vec2(c0, c1);
+    return rope_pairs() ? vec4(first.x, second.x, first.y, second.y) : vec4(first, second);
+}
+
+void store_kv(uint which, uint head, uint row, uint low, uint high, vec4 v)
+{
+    uint position = row_position(p.slot, row);
+    uint rows = ((p.packed_place >> 16) * 2 + which) * kv_heads() + head;
+    uint at = row_page(p.slot, row, position / 64) * p.kv_page_words + (rows * 64 + position % 64) * (head_dim() / 2);
+    uvec4 h = uvec4(half_bits(v.x), half_bits(v.y), half_bits(v.z), half_bits(v.w));
+    p.add_kv.f[at + low / 2] = uintBitsToFloat(h.x | h.y << 16);
+    p.add_kv.f[at + high / 2] = uintBitsToFloat(h.z | h.w << 16);
+    if (any(equal(h & 0x7c00u, uvec4(0x7c00u))))
+        report_not_finite(p.slot, p.op);
+}
+
+void finish(uint g, uvec2 m, uvec4 r, uint row, ivec4 acc)
+{
+    float row_scale = ROW_SCALE(row);
+    acc -= ROW_SUM(row);
+    float factor_a = divide(p.scale[m.x], row_scale);
+    float factor_b = MODE == GATE_UP ? divide(p.scale[m.y], row_scale) : factor_a;
+    precise vec4 v = vec4(acc) * vec4(factor_a, factor_a, factor_b, factor_b);
+    if (MODE == MATMUL) {
+        for (uint i = 0; i < 4 && g * 4 + i < p.rows; i++) {
+            uint at = row * p.rows + g * 4 + i;
+            precise float sum = v[i];
+            if ((p.flags & HAS_ADD) != 0)
+                sum = v[i] + p.add_kv.f[at];
+            p.out_.f[at] = sum;
+        }
+    } else if (MODE == GATE_UP) {
+        for (uint i = 0; i < 2 && g * 2 + i < p.rows; i++) {
+            precise float gated = ((p.flags & SILU) != 0 ? silu(v[i]) : relu2(v[i])) * v[i + 2];
+            p.out_.f[row * p.rows + g * 2 + i] = gated;
+        }
+    } else {
+        uint head = r.x / head_dim(), low = r.x % head_dim(), high = r.z % head_dim();
+        if (m.x != 2)
+            v = rotate(v, row, low);
+        if (m.x != 0) {
+            store_kv(m.x - 1, head, row, low, high, v);
+            return;
+        }
+        uint at = row * heads() * head_dim();
+        p.out_.f[at + r.x] = v.x;
+        p.out_.f[at + r.y] = v.y;
+        p.out_.f[at + r.z] = v.z;
+        p.out_.f[at + r.w] = v.w;
+    }
+}
+
+void main()
+{
+    if (skips(p.slot, p.op))
+        return;
+    uint n_rows = p.slot.w[N_ROWS], lane = thread() % LANES;
+#ifdef FUSED
+    if (n_rows == 0)
+        return;
+    if (!quantise_row(p.x, p.norm, (p.flags & HAS_NORM) != 0, 0, COLS, p.eps, x_scale, x_sum)) {
+        report_not_finite(p.slot, p.op);
+        return;
+    }
+    barrier();
+#endif
+    for (uint row = gl_WorkGroupID.y; row < n_rows; row += gl_NumWorkGroups.y)
+        for (uint tile = gl_WorkGroupID.x; tile * GROUPS < n_groups(); tile += gl_NumWorkGroups.x) {
+            uint g = tile * GROUPS + thread() / LANES;
+            uvec2 m;
+            uvec4 r;
+            locate(min(g, n_groups() - 1), m, r);
+            ivec4 acc = sum_lanes(accumulate(p.w[m.x], p.w[m.y], r * (COLS / 64), row, lane));
+            if (lane == 0 && g < n_groups())
+                finish(g, m, r, row, acc);
+        }
+}
