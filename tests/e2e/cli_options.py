@@ -237,7 +237,7 @@ class Streams(unittest.TestCase):
 class Devices(unittest.TestCase):
     def test_list(self):
         lines = call(RUN, "--list-devices").text.splitlines()
-        self.assertEqual([line.split()[:3] for line in lines if line.split()[0] in ("cpu", "null")],
+        self.assertEqual([line.split()[:3] for line in lines if line.split()[1] in ("cpu", "null")],
                          [["cpu", "cpu", "ready"], ["null", "null", "ready"]])
 
     @needs_json
