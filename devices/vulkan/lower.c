@@ -141,7 +141,8 @@ static uint32_t lower_ternary(const struct lowering *l, struct dispatch *list)
     struct dispatch *d = begin(l->device, list, SHADER_TERNARY, groups(row_groups(op), in_group), groups(op->rows, 1));
     d->constants[1] = LANES;
     d->constants[2] = qkv ? MODE_QKV : op->kind == BN_OP_GATE_UP ? MODE_GATE_UP : MODE_MATMUL;
-    d->constants[3] = op->cols;
+    d->constants[3] = bn_padded_cols(op->cols);
+    d->constants[4] = op->cols;
     push_address(d, l->slot);
     push_span(d, &op->in);
     push_span(d, &op->in2);

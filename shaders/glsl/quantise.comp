@@ -15,7 +15,13 @@ layout(push_constant, std430) uniform Push
 
 uint row;
 #include "quantise.glsl"
-#define STORE(i, word) p.q.w[row * (p.cols / 4) + i] = word
+// Rows of int8 are whole blocks of 128; what is behind the columns is 0.
+uint stride()
+{
+    return (p.cols + 127) / 128 * 32;
+}
+
+#define STORE(i, word) p.q.w[row * stride() + i] = word
 DEFINE_QUANTISE(quantise_row, STORE)
 
 void main()
@@ -27,6 +33,8 @@ void main()
         int sum;
         bool finite =
             quantise_row(p.x, p.norm, p.has_norm != 0, row * (p.cols / 4), p.cols, p.eps, scale, sum);
+        for (uint i = p.cols / 4 + thread(); i < stride(); i += THREADS)
+            STORE(i, 0);
         if (thread() == 0 && finite) {
             p.scales.w[row * 2] = floatBitsToUint(scale);
             p.scales.w[row * 2 + 1] = uint(sum);

@@ -12,7 +12,8 @@
 
 layout(constant_id = 1) const uint LANES = 8; // a power of two, at most THREADS
 layout(constant_id = 2) const uint MODE = 0;  // MATMUL, GATE_UP, QKV
-layout(constant_id = 3) const uint COLS = 128;
+layout(constant_id = 3) const uint COLS = 128;     // whole blocks of 128
+layout(constant_id = 4) const uint FEATURES = 128; // columns that count
 const uint MATMUL = 0, GATE_UP = 1, QKV = 2;
 const uint GROUPS = THREADS / LANES;
 const uint HAS_ADD = 1, SILU = 2, HAS_NORM = 4; // flags
@@ -227,10 +228,12 @@ void main()
 #ifdef FUSED
     if (n_rows == 0)
         return;
-    if (!quantise_row(p.x, p.norm, (p.flags & HAS_NORM) != 0, 0, COLS, p.eps, x_scale, x_sum)) {
+    if (!quantise_row(p.x, p.norm, (p.flags & HAS_NORM) != 0, 0, FEATURES, p.eps, x_scale, x_sum)) {
         report_not_finite(p.slot, p.op);
         return;
     }
+    for (uint i = FEATURES / 4 + thread(); i < COLS / 4; i += THREADS)
+        STORE(i, 0);
     barrier();
 #endif
     for (uint row = gl_WorkGroupID.y; row < n_rows; row += gl_NumWorkGroups.y)
