@@ -99,8 +99,7 @@ static enum bn_result upload(struct placer *placer, uint64_t offset, const uint8
 }
 
 // To the buffer of copies; *scale is the tensor's there.
-static enum bn_result copy_tensor(struct placer *placer, const struct wish *wish, float *scale,
-                                  struct bn_error *err)
+static enum bn_result copy_tensor(struct placer *placer, const struct wish *wish, float *scale, struct bn_error *err)
 {
     const struct bn_tensor *tensor = wish->tensor;
     struct bn_buffer *buffer = placer->placement->copied;
