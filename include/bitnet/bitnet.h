@@ -7,6 +7,8 @@
 #include <bitnet/error.h>
 #include <bitnet/runtime.h>
 #include <bitnet/device.h>
+#include <bitnet/survey.h>
+#include <bitnet/doctor.h>
 #include <bitnet/model.h>
 #include <bitnet/text.h>
 #include <bitnet/compute.h>

@@ -38,6 +38,10 @@ struct bn_device_info {
     uint32_t index;        // the driver's own number for it
     uint64_t memory_total; // 0: unknown
     uint64_t memory_free;  // 0: unknown
+    // What tells the same hardware in two drivers, each "" if the driver does not know it.
+    char pci[24];  // address on the PCI bus, "0000:03:00.0"
+    char uuid[48]; // "GPU-..." or hexadecimal digits
+    char node[24]; // numbers of the kernel's node, "226:128"
 };
 
 // "ready", "missing_library" ...; "cpu", "gpu", "npu", "null". Ownership: static. Threads: any.
@@ -74,11 +78,12 @@ struct bn_device_options {
 // An opened device.
 struct bn_device;
 
-// Opens the device that `selector` names: "cpu", "null", a device id ("gpu0"), a driver's name, or "id/driver". NULL
-// or "auto" takes $BITNET_DEVICE, else the first ready device that is not the null device.
+// Opens the device that `selector` names: "cpu", "null", a device id ("gpu0"), a driver's name, "pci:0000:03:00.0",
+// "uuid:..." as a survey shows it, or one of these with a driver behind it, "gpu0/vulkan". NULL or "auto" takes
+// $BITNET_DEVICE, else the first ready device that is not the null device.
 // Ownership: the caller closes *out. Threads: any.
 // Errors: BN_ERR_NOT_FOUND (no such device; the message lists those there are), BN_ERR_UNAVAILABLE (there, but
-//   not ready; the message is its reason and mend), BN_ERR_ARGUMENT (unknown ISA, thread count out of range),
+//   not ready; the message is its reason and mend), BN_ERR_UNSUPPORTED (there, but its state is "disabled"), BN_ERR_ARGUMENT (unknown ISA, thread count out of range),
 //   BN_ERR_NO_MEMORY, and what the driver says.
 BN_API BN_MUST_CHECK enum bn_result bn_device_open(struct bn_runtime *runtime, const char *selector,
                                                    const struct bn_device_options *options, // NULL: defaults

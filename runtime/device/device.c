@@ -1,5 +1,6 @@
 #include <bitnet/driver.h>
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,6 +33,25 @@ const char *bn_device_kind_name(enum bn_device_kind kind)
     return (size_t)kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "?";
 }
 
+// The same hardware has the same id in every driver; drivers count each for itself.
+static void give_ids(struct bn_device_info *list, size_t n)
+{
+    unsigned next[BN_DEVICE_NULL + 1] = {0};
+    for (size_t i = 0; i < n; i++) {
+        const struct bn_device_info *same = NULL;
+        if (list[i].kind != BN_DEVICE_GPU && list[i].kind != BN_DEVICE_NPU)
+            continue;
+        for (size_t j = 0; j < i && !same; j++)
+            if (list[j].kind == list[i].kind && *list[i].pci && strcmp(list[i].pci, list[j].pci) == 0 &&
+                strcmp(list[i].driver, list[j].driver) != 0)
+                same = &list[j];
+        if (same)
+            memcpy(list[i].id, same->id, sizeof(list[i].id));
+        else
+            snprintf(list[i].id, sizeof(list[i].id), "%s%u", bn_device_kind_name(list[i].kind), next[list[i].kind]++);
+    }
+}
+
 enum bn_result bn_device_list(struct bn_runtime *runtime, struct bn_device_info *list, size_t capacity, size_t *count,
                               struct bn_error *err)
 {
@@ -45,16 +65,62 @@ enum bn_result bn_device_list(struct bn_runtime *runtime, struct bn_device_info 
             return result;
         *count += n;
     }
+    give_ids(list, *count < capacity ? *count : capacity);
     return BN_OK;
 }
 
+// "03:00.0", "0000:03:00.0" and "00000000:03:00.0" are the same address.
+static bool same_pci(const char *address, const char *text, size_t n)
+{
+    unsigned a[4], b[4];
+    char copy[24];
+    if (!*address || n >= sizeof(copy))
+        return false;
+    memcpy(copy, text, n);
+    copy[n] = '\0';
+    const char *colon = strchr(copy, ':');
+    a[0] = 0;
+    bool read = colon && strchr(colon + 1, ':') ? sscanf(copy, "%8x:%2x:%2x.%1x", &a[0], &a[1], &a[2], &a[3]) == 4
+                                                : sscanf(copy, "%2x:%2x.%1x", &a[1], &a[2], &a[3]) == 3;
+    return read && sscanf(address, "%8x:%2x:%2x.%1x", &b[0], &b[1], &b[2], &b[3]) == 4 && memcmp(a, b, sizeof(a)) == 0;
+}
+
+// The same digits, with or without dashes, a prefix of letters, capitals.
+static bool same_uuid(const char *uuid, const char *text, size_t n)
+{
+    const char *const ends[2] = {uuid + strlen(uuid), text + n};
+    const char *at[2] = {uuid, text};
+    for (int i = 0; i < 2; i++)
+        if (ends[i] - at[i] > 4 && at[i][3] == '-') // "GPU-", "MIG-"
+            at[i] += 4;
+    size_t digits = 0;
+    for (;;) {
+        for (int i = 0; i < 2; i++)
+            while (at[i] < ends[i] && *at[i] == '-')
+                at[i]++;
+        if (at[0] == ends[0] || at[1] == ends[1])
+            return at[0] == ends[0] && at[1] == ends[1] && digits > 0;
+        if (tolower((unsigned char)*at[0]++) != tolower((unsigned char)*at[1]++))
+            return false;
+        digits++;
+    }
+}
+
+// `selector` is a device in one of its spellings, alone or with "/driver"; NULL: what an automatic choice may take.
 static bool matches(const struct bn_device_info *info, const char *selector)
 {
     if (!selector)
         return info->state == BN_STATE_READY && info->kind != BN_DEVICE_NULL;
-    size_t n = strlen(info->id);
-    return strcmp(selector, info->id) == 0 || strcmp(selector, info->driver) == 0 ||
-           (strncmp(selector, info->id, n) == 0 && selector[n] == '/' && strcmp(selector + n + 1, info->driver) == 0);
+    if (strcmp(selector, info->driver) == 0)
+        return true;
+    size_t n = strcspn(selector, "/");
+    if (selector[n] == '/' && strcmp(selector + n + 1, info->driver) != 0)
+        return false;
+    if (strncmp(selector, "pci:", 4) == 0)
+        return same_pci(info->pci, selector + 4, n - 4);
+    if (strncmp(selector, "uuid:", 5) == 0)
+        return same_uuid(info->uuid, selector + 5, n - 5);
+    return strlen(info->id) == n && strncmp(selector, info->id, n) == 0;
 }
 
 // The first device that the selector names, asking driver after driver, so that no other is disturbed: a probe may load large
@@ -69,6 +135,7 @@ static const struct bn_device_info *find(struct bn_runtime *runtime, const char 
         if (*result != BN_OK)
             return NULL;
         *n = count < capacity - first ? first + count : capacity;
+        give_ids(list, *n);
         for (size_t i = first; i < *n; i++)
             if (matches(&list[i], selector))
                 return &list[i];
@@ -139,8 +206,9 @@ enum bn_result bn_device_open(struct bn_runtime *runtime, const char *selector, 
     if (!found)
         return no_such_device(list, n, selector ? selector : "auto", err);
     if (found->state != BN_STATE_READY)
-        return bn_fail_at(err, BN_ERR_UNAVAILABLE, NULL, found->id, UINT64_MAX, "%s: %s; %s",
-                          bn_device_state_name(found->state), found->reason, found->mend);
+        return bn_fail_at(err, found->state == BN_STATE_DISABLED ? BN_ERR_UNSUPPORTED : BN_ERR_UNAVAILABLE, NULL,
+                          found->id, UINT64_MAX, "%s: %s; %s", bn_device_state_name(found->state), found->reason,
+                          found->mend);
     return open_found(&runtime->host, found, &own, out, err);
 }
 

@@ -243,7 +243,7 @@ class Devices(unittest.TestCase):
     @needs_json
     def test_json(self):
         listed = call(RUN, "--list-devices", "--json").json
-        self.assertEqual(listed["schema"], "bitnet-devices/1")
+        self.assertEqual(listed["schema"], "bitnet-run-devices/1")
         self.assertEqual([d["driver"] for d in listed["devices"]][-1], "null")
         self.assertTrue(all(d["state"] == "ready" or d["reason"] for d in listed["devices"]))
 

@@ -11,7 +11,7 @@ import tempfile
 
 OPTIONS = ["-p", "Once upon a time", "-n", "32", "--greedy"]
 PROMPT = b"Once upon a time, a cat sat on a mat. \xe2\x82\xac!"
-TOOLS = ["bitnet-bench", "bitnet-convert", "bitnet-run", "bitnet-tokenize"]
+TOOLS = ["bitnet-bench", "bitnet-convert", "bitnet-devices", "bitnet-doctor", "bitnet-run", "bitnet-tokenize"]
 
 
 def run(*command, data=b"", **options):

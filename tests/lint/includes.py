@@ -21,6 +21,7 @@ RULES = {
     "runtime/model/": [PUBLIC, BASE, LAYOUT, "runtime/text/"],
     "runtime/observe/": [PUBLIC, BASE, LAYOUT],
     "runtime/device/": [PUBLIC, BASE, LAYOUT],
+    "runtime/survey/": [PUBLIC, BASE],
     "runtime/graph/": [PUBLIC, BASE, LAYOUT, "runtime/model/", "runtime/device/"],
     "runtime/sched/": [PUBLIC, BASE, LAYOUT, "runtime/graph/", "runtime/device/"],
     "runtime/engine/": [PUBLIC, BASE, LAYOUT, "runtime/text/", "runtime/model/", "runtime/device/", "runtime/graph/",
@@ -33,6 +34,7 @@ RULES = {
     "tools/convert/": [PUBLIC, "tools/", "convert/"],
     "tools/shader/": [PUBLIC, "tools/", "cpu/"],
     "tools/bench/": [PUBLIC, "tools/", "cpu/"],
+    "tools/probe/": [PUBLIC, BASE],
     "examples/": [PUBLIC],
     "tests/": [""],
 }
@@ -65,10 +67,14 @@ OUTSIDE = {
     "jansson.h": ["tools/", "tests/"],
     "check.h": ["tests/"],
     "immintrin.h": ["tools/bench/"],
+    "xf86drm.h": ["tools/probe/"],
+    "amdgpu_drm.h": ["tools/probe/"],
+    "i915_drm.h": ["tools/probe/"],
+    "hwloc.h": ["tools/probe/"],
 }
 POSIX = re.compile(r"^(sys|linux|arpa|netinet)/|^(dirent|dlfcn|elf|endian|fcntl|getopt|langinfo|libgen|link|poll|pthread|"
                    r"sched|semaphore|spawn|strings|syscall|termios|ucontext|unistd|execinfo|fnmatch|glob|wait)\.h$")
-POSIX_FOLDERS = ["runtime/base/", "devices/", "npu/", "convert/", "tools/", "tests/"]
+POSIX_FOLDERS = ["runtime/base/", "runtime/survey/", "devices/", "npu/", "convert/", "tools/", "tests/"]
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:([<"])([^>"]+)[>"]|(\S+))', re.M)
 

@@ -119,7 +119,7 @@ int run_print_devices_json(struct run *run, const struct bn_device_info *list, s
 {
     json_t *object = json_object();
     json_t *devices = json_array();
-    json_object_set_new(object, "schema", json_string("bitnet-devices/1"));
+    json_object_set_new(object, "schema", json_string("bitnet-run-devices/1"));
     for (size_t i = 0; i < n; i++) {
         json_t *device = json_object();
         json_object_set_new(device, "id", text_of(list[i].id));
