@@ -26,6 +26,23 @@ enum bn_layout {
     // 1.6 bits: 64 bytes per 320 columns of a row; byte j holds columns j, 64+j, ... 256+j as a fraction of 256 in base 3, the
     // first digit that of column j. The last block of a row is filled up with zeros.
     BN_LAYOUT_BASE3,
+    // Of files: a scale per 256 (TQ1_0, TQ2_0), 64 (Q2_0) or 128 columns (PQ2_0, PTQ1_0), or per row (IQ...).
+    BN_LAYOUT_TQ1_0,
+    BN_LAYOUT_TQ2_0,
+    BN_LAYOUT_Q2_0,
+    BN_LAYOUT_PQ2_0,
+    BN_LAYOUT_PTQ1_0,
+    BN_LAYOUT_IQ1_BN,
+    BN_LAYOUT_IQ2_BN,
+    BN_LAYOUT_IQ2_BN_R4,
+    BN_LAYOUT_TL1,
+    BN_LAYOUT_TL2,
+    BN_LAYOUT_PACKED, // Hugging Face's uint8: bits 2i of byte (r, c) hold row i * rows / 4 + r
+    // Quantised floats, of embeddings and heads.
+    BN_LAYOUT_Q8_0,
+    BN_LAYOUT_Q6_K,
+    BN_LAYOUT_Q5_0,
+    BN_LAYOUT_Q4_0,
     BN_LAYOUT_COUNT,
 };
 

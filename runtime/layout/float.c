@@ -56,6 +56,14 @@ float bn_bf16_to_f32(uint16_t h)
     return float_of((uint32_t)h << 16);
 }
 
+uint16_t bn_f32_to_bf16(float f)
+{
+    uint32_t bits = bits_of(f);
+    if ((bits & 0x7fffffff) > 0x7f800000) // NaN, made quiet
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 void bn_f32_widen(const uint8_t *data, uint64_t cols, uint64_t r, float *out)
 {
     memcpy(out, data + r * cols * sizeof(float), cols * sizeof(float));
@@ -73,4 +81,27 @@ void bn_bf16_widen(const uint8_t *data, uint64_t cols, uint64_t r, float *out)
     data += r * cols * 2;
     for (uint64_t c = 0; c < cols; c++)
         out[c] = bn_bf16_to_f32((uint16_t)(data[2 * c] | data[2 * c + 1] << 8));
+}
+
+void bn_f32_narrow(const float *in, uint64_t cols, uint64_t r, uint8_t *data)
+{
+    memcpy(data + r * cols * sizeof(float), in, cols * sizeof(float));
+}
+
+void bn_f16_narrow(const float *in, uint64_t cols, uint64_t r, uint8_t *data)
+{
+    data += r * cols * 2;
+    for (uint64_t c = 0; c < cols; c++) {
+        uint16_t h = bn_f32_to_f16(in[c]);
+        memcpy(data + 2 * c, &h, sizeof(h));
+    }
+}
+
+void bn_bf16_narrow(const float *in, uint64_t cols, uint64_t r, uint8_t *data)
+{
+    data += r * cols * 2;
+    for (uint64_t c = 0; c < cols; c++) {
+        uint16_t h = bn_f32_to_bf16(in[c]);
+        memcpy(data + 2 * c, &h, sizeof(h));
+    }
 }

@@ -48,6 +48,8 @@ uint64_t bn_layout_bytes(enum bn_layout layout, uint64_t rows, uint64_t cols)
     const struct bn_layout_info *info = bn_layout_get(layout);
     if (!info || rows % info->block_rows || (cols % info->block_cols && !info->padded))
         return 0;
+    if (info->bytes)
+        return info->bytes(rows, cols);
     uint64_t blocks, bytes;
     if (__builtin_mul_overflow(rows / info->block_rows, cols / info->block_cols + (cols % info->block_cols != 0),
                                &blocks) ||
@@ -77,6 +79,8 @@ bool bn_layout_keeps(enum bn_layout from, enum bn_layout to)
 {
     const struct bn_layout_info *in = bn_layout_get(from), *out = bn_layout_get(to);
     if (from == to)
+        return true;
+    if (to == BN_LAYOUT_F32) // holds the values of all others exactly
         return true;
     if (in->kind != BN_LAYOUT_TERNARY || out->kind != BN_LAYOUT_TERNARY || out->home == BN_HOME_F16)
         return false;

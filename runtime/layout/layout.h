@@ -21,6 +21,9 @@ struct bn_layout_info {
     uint32_t block_rows;  // rows must be a multiple
     uint32_t block_bytes; // bytes of block_cols x block_rows elements
     bool padded;          // the last block of a row is filled up with zeros
+    bool plus_two;        // the code that is unused here means +2 to others
+    // If not a matter of blocks only: bytes of a matrix whose rows and columns are whole blocks, 0 if it cannot be held.
+    uint64_t (*bytes)(uint64_t rows, uint64_t cols);
     // Ternary: trits -1, 0, +1 of rows r0 .. r1-1 to int8 [r1-r0][cols]; false if an unused code is met.
     bool (*unpack)(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, int8_t *trits);
     // Ternary: the inverse, of rows r0 .. r1-1 of a matrix; both are multiples of block_rows. Leaves scales alone.
@@ -28,8 +31,9 @@ struct bn_layout_info {
     // Scales within the data: that of row r, group g; and setting it, rounded if the home is f16.
     float (*scale_at)(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r, uint64_t g);
     void (*set_scale)(uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r, uint64_t g, float scale);
-    // Float: row r to f32 [cols].
+    // Float: row r to f32 [cols], and from it, rounded; narrow is NULL if this layout is not written.
     void (*widen)(const uint8_t *data, uint64_t cols, uint64_t r, float *out);
+    void (*narrow)(const float *in, uint64_t cols, uint64_t r, uint8_t *data);
 };
 
 // NULL outside the table.
@@ -76,10 +80,27 @@ enum bn_repack_loss { BN_REPACK_EXACT, BN_REPACK_LOSSY };
 
 // Any ternary layout to any other, through int8 trits and scales, a few rows at a time. Weights whose scale is 0 become
 // trits 0; scales of weights that are all 0 do not count.
+// Any layout to a float one that has `narrow`, exactly, or rounded if that is asked for.
+// A float layout to a ternary one: to those with one scale by the rule of training, trit = round(weight / scale) within -1 .. 1,
+// the scale being from->scale (bn_survey_floats); to the others only if each group's weights are 0 or of one magnitude.
 // Errors: BN_ERR_UNSUPPORTED (shape or class; scales that `to` cannot keep), BN_ERR_MODEL (an unused code), BN_ERR_NO_MEMORY.
 struct bn_host;
 enum bn_result bn_repack(const struct bn_host *host, const struct bn_matrix *from, struct bn_repacked *to,
                          enum bn_repack_loss loss, struct bn_error *err);
+
+// What a matrix of floats is to a ternary one.
+struct bn_float_survey {
+    bool finite;
+    enum bn_layout as; // the layout of order A that holds it exactly; BN_LAYOUT_COUNT: none, so it is a master
+    float scale; // of the tensor: its magnitude, if that is one; of a master the mean magnitude, at least 1e-5; else 1
+};
+// Errors: BN_ERR_NO_MEMORY.
+enum bn_result bn_survey_floats(const struct bn_host *host, const struct bn_matrix *matrix,
+                                struct bn_float_survey *survey, struct bn_error *err);
+
+// Whether every trit of a ternary matrix has a code that is in use.
+// Errors: BN_ERR_MODEL, BN_ERR_UNSUPPORTED (+2), BN_ERR_NO_MEMORY.
+enum bn_result bn_check_codes(const struct bn_host *host, const struct bn_matrix *matrix, struct bn_error *err);
 
 // I2_S in any byte order: the first of `bytes` bytes that holds the unused code 3, or `bytes` if none does.
 uint64_t bn_i2s_find_code_3(const uint8_t *data, uint64_t bytes);
@@ -88,5 +109,6 @@ uint64_t bn_i2s_find_code_3(const uint8_t *data, uint64_t bytes);
 float bn_f16_to_f32(uint16_t h);
 uint16_t bn_f32_to_f16(float f);
 float bn_bf16_to_f32(uint16_t h);
+uint16_t bn_f32_to_bf16(float f);
 
 #endif

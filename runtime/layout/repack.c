@@ -15,6 +15,7 @@ struct repacker {
     const struct bn_layout_info *in, *out;
     enum bn_repack_loss loss;
     int8_t *trits; // [STRIPE][cols]
+    float *row;    // [cols], of layouts of floats
     double sum, n; // of the scales of weights that are not 0, and how many those are: of the tensor
     float common;  // of the tensor so far
     bool any;      // weights that are not 0 were met
@@ -70,6 +71,7 @@ static enum bn_result refuse(const struct repacker *rp, uint64_t r, const char *
 static enum bn_result write_scale(struct repacker *rp, uint64_t r, uint64_t g, const struct unit *unit)
 {
     const struct bn_matrix *from = rp->from;
+    float outer = rp->in->kind == BN_LAYOUT_FLOAT ? 1 : from->scale;
     float scale = unit->any ? unit->scale : unit->first;
     if (unit->differ && rp->loss == BN_REPACK_EXACT)
         return refuse(rp, r, "several become one");
@@ -79,8 +81,8 @@ static enum bn_result write_scale(struct repacker *rp, uint64_t r, uint64_t g, c
         rp->to->scales[r * bn_layout_groups(rp->out, from->cols) + g] = scale;
         return BN_OK;
     }
-    float product = scale * from->scale;
-    bool exact = fmaf(scale, from->scale, -product) == 0 &&
+    float product = scale * outer;
+    bool exact = fmaf(scale, outer, -product) == 0 &&
                  (rp->out->home != BN_HOME_F16 || bn_f16_to_f32(bn_f32_to_f16(product)) == product);
     if (!exact && rp->loss == BN_REPACK_EXACT)
         return refuse(rp, r, "one would be rounded");
@@ -121,22 +123,115 @@ static enum bn_result convert_row(struct repacker *rp, uint64_t r, int8_t *trits
     return BN_OK;
 }
 
+// The trits of floats, by the scale of the tensor: as BitNet's weights are quantised in training.
+static void round_row(const struct repacker *rp, int8_t *trits)
+{
+    float inverse = rp->from->scale != 0 ? 1.0f / rp->from->scale : 0;
+    for (uint64_t c = 0; c < rp->from->cols; c++) {
+        float steps = rintf(rp->row[c] * inverse);
+        trits[c] = (int8_t)((steps >= 1) - (steps <= -1));
+    }
+}
+
+// The trits and the scale of columns that are 0 or of one magnitude.
+static enum bn_result split_group(struct repacker *rp, uint64_t r, uint64_t g, const float *weights, uint64_t n,
+                                  int8_t *trits)
+{
+    struct unit unit = {.any = false};
+    for (uint64_t c = 0; c < n; c++) {
+        float magnitude = fabsf(weights[c]);
+        if (magnitude != 0 && unit.any && magnitude != unit.scale)
+            return refuse(rp, r, "the weights of a group are not ternary");
+        if (magnitude != 0)
+            unit = (struct unit){.any = true, .scale = magnitude, .first = magnitude};
+        trits[c] = (int8_t)((weights[c] > 0) - (weights[c] < 0));
+    }
+    return write_scale(rp, r, g, &unit);
+}
+
+// Row r of floats to trits, with its scales.
+static enum bn_result convert_floats(struct repacker *rp, uint64_t r, int8_t *trits)
+{
+    uint64_t cols = rp->from->cols, reach = rp->out->reach == BN_SCALE_GROUP ? rp->out->group : cols;
+    bn_matrix_widen(rp->from, r, rp->row);
+    if (rp->out->reach == BN_SCALE_TENSOR) {
+        round_row(rp, trits);
+        return BN_OK;
+    }
+    enum bn_result result = BN_OK;
+    for (uint64_t g = 0; g * reach < cols && result == BN_OK; g++) {
+        uint64_t n = cols - g * reach < reach ? cols - g * reach : reach;
+        result = split_group(rp, r, g, rp->row + g * reach, n, trits + g * reach);
+    }
+    return result;
+}
+
+static enum bn_result unused_code(const struct bn_layout_info *info, uint64_t r0, uint64_t r1, struct bn_error *err)
+{
+    if (info->plus_two)
+        return bn_fail(err, BN_ERR_UNSUPPORTED,
+                       "a weight in rows %" PRIu64 " to %" PRIu64 " is +2 times its scale, which is not ternary", r0,
+                       r1 - 1);
+    return bn_fail(err, BN_ERR_MODEL, "a weight in rows %" PRIu64 " to %" PRIu64 " has an unused code", r0, r1 - 1);
+}
+
 static enum bn_result convert(struct repacker *rp)
 {
     uint64_t rows = rp->from->rows, cols = rp->from->cols;
     for (uint64_t r0 = 0; r0 < rows; r0 += STRIPE) {
         uint64_t r1 = rows - r0 < STRIPE ? rows : r0 + STRIPE;
-        if (!rp->in->unpack(rp->from->data, rows, cols, r0, r1, rp->trits))
-            return bn_fail(rp->err, BN_ERR_MODEL, "a weight in rows %" PRIu64 " to %" PRIu64 " has an unused code", r0,
-                           r1 - 1);
+        if (rp->in->unpack && !rp->in->unpack(rp->from->data, rows, cols, r0, r1, rp->trits))
+            return unused_code(rp->in, r0, r1, rp->err);
         for (uint64_t r = r0; r < r1; r++) {
-            enum bn_result result = convert_row(rp, r, rp->trits + (r - r0) * cols);
+            int8_t *trits = rp->trits + (r - r0) * cols;
+            enum bn_result result = rp->in->unpack ? convert_row(rp, r, trits) : convert_floats(rp, r, trits);
             if (result != BN_OK)
                 return result;
         }
         rp->out->pack(rp->trits, rows, cols, r0, r1, rp->to->data);
     }
     return BN_OK;
+}
+
+// Any layout to one of floats.
+static enum bn_result widen(struct repacker *rp)
+{
+    uint64_t cols = rp->from->cols;
+    float *back = rp->row + cols;
+    for (uint64_t r = 0; r < rp->from->rows; r++) {
+        bn_matrix_widen(rp->from, r, rp->row);
+        rp->out->narrow(rp->row, cols, r, rp->to->data);
+        rp->out->widen(rp->to->data, cols, r, back);
+        if (rp->loss == BN_REPACK_EXACT && memcmp(rp->row, back, cols * sizeof(*back)) != 0)
+            return bn_fail(rp->err, BN_ERR_UNSUPPORTED, "%s cannot hold the weights of row %" PRIu64 " exactly",
+                           rp->out->name, r);
+    }
+    return BN_OK;
+}
+
+static enum bn_result check(const struct repacker *rp)
+{
+    const struct bn_matrix *from = rp->from;
+    if (rp->out->kind == BN_LAYOUT_FLOAT && !rp->out->narrow)
+        return bn_fail(rp->err, BN_ERR_UNSUPPORTED, "%s is not written, only read", rp->out->name);
+    if (!bn_layout_bytes(from->layout, from->rows, from->cols) ||
+        !bn_layout_bytes(rp->to->layout, from->rows, from->cols))
+        return bn_fail(rp->err, BN_ERR_UNSUPPORTED,
+                       "a matrix of %" PRIu64 " rows and %" PRIu64 " columns cannot be repacked from %s to %s",
+                       from->rows, from->cols, rp->in->name, rp->out->name);
+    return BN_OK;
+}
+
+// The scale of the result.
+static float tensor_scale(const struct repacker *rp)
+{
+    if (rp->out->kind == BN_LAYOUT_FLOAT)
+        return 1;
+    if (rp->in->kind == BN_LAYOUT_FLOAT)
+        return rp->from->scale;
+    if (rp->out->reach == BN_SCALE_TENSOR)
+        return (rp->loss == BN_REPACK_LOSSY && rp->n > 0 ? (float)(rp->sum / rp->n) : rp->common) * rp->from->scale;
+    return rp->out->home == BN_HOME_APART ? rp->from->scale : 1;
 }
 
 enum bn_result bn_repack(const struct bn_host *host, const struct bn_matrix *from, struct bn_repacked *to,
@@ -147,20 +242,33 @@ enum bn_result bn_repack(const struct bn_host *host, const struct bn_matrix *fro
     rp.out = bn_layout_get(to->layout);
     if (!rp.in || !rp.out)
         return bn_fail(err, BN_ERR_ARGUMENT, "unknown layout");
-    if (rp.in->kind != BN_LAYOUT_TERNARY || rp.out->kind != BN_LAYOUT_TERNARY)
-        return bn_fail(err, BN_ERR_UNSUPPORTED, "%s cannot be repacked as %s: both must be ternary", rp.in->name,
-                       rp.out->name);
-    if (!bn_layout_bytes(from->layout, from->rows, from->cols) || !bn_layout_bytes(to->layout, from->rows, from->cols))
-        return bn_fail(err, BN_ERR_UNSUPPORTED,
-                       "a matrix of %" PRIu64 " rows and %" PRIu64 " columns cannot be repacked from %s to %s",
-                       from->rows, from->cols, rp.in->name, rp.out->name);
+    enum bn_result result = check(&rp);
+    if (result != BN_OK)
+        return result;
     rp.trits = bn_alloc_array(host, STRIPE, from->cols);
-    if (!rp.trits)
-        return bn_fail_memory(err, STRIPE * from->cols, "repacking weights");
-    enum bn_result result = convert(&rp);
+    rp.row = bn_alloc_array(host, 2 * from->cols, sizeof(*rp.row));
+    if (!rp.trits || !rp.row)
+        result = bn_fail_memory(err, STRIPE * from->cols, "repacking weights");
+    else
+        result = rp.out->kind == BN_LAYOUT_FLOAT ? widen(&rp) : convert(&rp);
     bn_free(host, rp.trits);
-    to->scale = rp.out->home == BN_HOME_APART ? from->scale : 1;
-    if (rp.out->reach == BN_SCALE_TENSOR)
-        to->scale = (loss == BN_REPACK_LOSSY && rp.n > 0 ? (float)(rp.sum / rp.n) : rp.common) * from->scale;
+    bn_free(host, rp.row);
+    to->scale = tensor_scale(&rp);
+    return result;
+}
+
+enum bn_result bn_check_codes(const struct bn_host *host, const struct bn_matrix *matrix, struct bn_error *err)
+{
+    const struct bn_layout_info *info = bn_layout_get(matrix->layout);
+    int8_t *trits = bn_alloc_array(host, STRIPE, matrix->cols);
+    if (!trits)
+        return bn_fail_memory(err, STRIPE * matrix->cols, "checking weights");
+    enum bn_result result = BN_OK;
+    for (uint64_t r0 = 0; r0 < matrix->rows && result == BN_OK; r0 += STRIPE) {
+        uint64_t r1 = matrix->rows - r0 < STRIPE ? matrix->rows : r0 + STRIPE;
+        if (!info->unpack(matrix->data, matrix->rows, matrix->cols, r0, r1, trits))
+            result = unused_code(info, r0, r1, err);
+    }
+    bn_free(host, trits);
     return result;
 }

@@ -192,8 +192,8 @@ START_TEST(shapes_a_layout_cannot_hold)
     uint8_t data[1024] = {0}, target[1024];
     struct bn_error err = {0};
     ck_assert_int_eq(repack(&host, BN_LAYOUT_I2S_A, data, BN_LAYOUT_I2S_C, target, 6, 128, &err), BN_ERR_UNSUPPORTED);
-    ck_assert_int_eq(repack(&host, BN_LAYOUT_F16, data, BN_LAYOUT_I2S_A, target, 4, 128, &err), BN_ERR_UNSUPPORTED);
-    ck_assert_int_eq(repack(&host, BN_LAYOUT_I2S_A, data, BN_LAYOUT_F32, target, 4, 128, &err), BN_ERR_UNSUPPORTED);
+    ck_assert_int_eq(repack(&host, BN_LAYOUT_I2S_A, data, BN_LAYOUT_Q6_K, target, 4, 256, &err), BN_ERR_UNSUPPORTED);
+    ck_assert_int_eq(repack(&host, BN_LAYOUT_I2S_A, data, BN_LAYOUT_TQ2_0, target, 4, 128, &err), BN_ERR_UNSUPPORTED);
 }
 END_TEST
 
