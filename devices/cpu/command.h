@@ -64,6 +64,20 @@ void bn_cpu_scaled_matmul(const struct phase *phase, const struct bn_weight *w, 
                           const float *add, float *out, float *values);
 void bn_cpu_scaled_gate(const struct phase *phase, const struct bn_cpu_tile *tile, float *gates, float *ups);
 
+// table.c: rows of an embedding or a head, of any layout.
+enum { BN_CPU_TABLE_ROWS = 64 };
+struct bn_cpu_table {
+    enum bn_layout layout; // one that kernels read
+    const void *data;
+};
+// Bytes of scratch that bn_cpu_table_rows needs.
+size_t bn_cpu_table_scratch(const struct bn_op *op);
+// Rows first .. first + n - 1, at most BN_CPU_TABLE_ROWS of them: as they are, or in scratch.
+struct bn_cpu_table bn_cpu_table_rows(const struct phase *phase, const struct bn_weight *w, uint32_t first, uint32_t n,
+                                      float *scratch);
+// Row r as f32 [cols].
+void bn_cpu_table_row(const struct phase *phase, const struct bn_weight *w, uint32_t r, float *out);
+
 // top.c: the phases of BN_OP_TOP.
 void bn_cpu_top_quantise(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
 void bn_cpu_top_scan(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);

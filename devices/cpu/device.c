@@ -127,12 +127,11 @@ static void cpu_caps(struct bn_device *device, struct bn_caps *caps)
 
 static bool cpu_supports(struct bn_device *device, enum bn_op_kind kind, enum bn_layout layout)
 {
-    bool is_float = layout == BN_LAYOUT_F32 || layout == BN_LAYOUT_F16 || layout == BN_LAYOUT_BF16;
     switch (kind) {
     case BN_OP_EMBED:
     case BN_OP_HEAD:
     case BN_OP_TOP:
-        return is_float;
+        return layout < BN_LAYOUT_COUNT;
     case BN_OP_MATMUL:
     case BN_OP_QKV:
     case BN_OP_GATE_UP:

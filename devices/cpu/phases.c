@@ -6,7 +6,7 @@
 #include "devices/common/host_buffer.h"
 
 // Weight rows that one item of a matmul covers: the unit that workers take, and the width of the int32 scratch.
-enum { TILE = 32, HEAD_TILE = 64 };
+enum { TILE = 32, HEAD_TILE = BN_CPU_TABLE_ROWS };
 
 // With fewer rows of the replay than this, tiles of two matrices in turn are longer: each turn breaks a stream of weights.
 enum { LONG_TILES = 16 };
@@ -98,13 +98,9 @@ static uint32_t attention_items(const struct phase *phase)
 static void run_embed(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
 {
     const struct bn_op *op = phase->op;
-    const struct bn_weight *w = &op->w[0];
-    const uint8_t *table = bn_span_host(&w->data);
-    uint64_t stride = w->data.size / w->rows;
     float *out = HOST(out);
     for (uint32_t r = begin; r < end; r++)
-        phase->kernels->widen(w->layout, table + slot_rows(phase)[r].token * stride, op->cols,
-                              out + (size_t)r * op->cols);
+        bn_cpu_table_row(phase, &op->w[0], slot_rows(phase)[r].token, out + (size_t)r * op->cols);
 }
 
 static void run_quantise(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
@@ -293,15 +289,14 @@ static void run_head(const struct phase *phase, const struct worker *worker, uin
 {
     const struct bn_op *op = phase->op;
     const struct bn_weight *w = &op->w[0];
-    const uint8_t *data = bn_span_host(&w->data);
-    uint64_t stride = w->data.size / w->rows;
     const float *in = HOST(in);
     float *out = (float *)HOST(out) + (size_t)phase->slot->first_output * w->rows;
     for (uint32_t tile = begin; tile < end; tile++) {
         uint32_t first = tile * HEAD_TILE, n = w->rows - first < HEAD_TILE ? w->rows - first : HEAD_TILE;
+        struct bn_cpu_table rows = bn_cpu_table_rows(phase, w, first, n, (float *)worker->scratch);
         for (uint32_t o = 0; o < phase->slot->n_outputs; o++) {
             float *logits = out + (size_t)o * w->rows + first;
-            phase->kernels->dot(w->layout, data + first * stride, n, op->cols, in + (size_t)o * op->cols, logits);
+            phase->kernels->dot(rows.layout, rows.data, n, op->cols, in + (size_t)o * op->cols, logits);
             bn_cpu_check_logits(phase, logits, n);
         }
     }
@@ -351,6 +346,8 @@ static size_t scratch_of(const struct bn_op *op)
         return 2 * acc;
     case BN_OP_ATTENTION:
         return (size_t)(op->heads / op->kv_heads) * ((op->positions + 63) / 64 * 64) * sizeof(float);
+    case BN_OP_HEAD:
+        return bn_cpu_table_scratch(op);
     case BN_OP_TOP:
         return bn_cpu_top_scratch(op);
     default:

@@ -7,7 +7,7 @@
 #include "devices/common/host_buffer.h"
 #include "devices/cpu/command.h"
 
-enum { TILE = 64, RESCORE = 8, HEADER = 16 };
+enum { TILE = BN_CPU_TABLE_ROWS, RESCORE = 8, HEADER = 16 };
 
 // What the phases hand over: this of each output, then the two int8 planes of each hidden state, then the scanned products.
 struct output {
@@ -54,7 +54,8 @@ size_t bn_cpu_top_temporary(const struct bn_op *op)
 size_t bn_cpu_top_scratch(const struct bn_op *op)
 {
     size_t heap = BN_TOP_MOST * sizeof(float), sums = (size_t)op->rows * 2 * TILE * sizeof(int32_t);
-    return heap > sums ? heap : sums;
+    size_t table = bn_cpu_table_scratch(op), most = heap > sums ? heap : sums;
+    return table > most ? table : most;
 }
 
 uint32_t bn_cpu_top_outputs(const struct phase *phase)
@@ -205,15 +206,14 @@ void bn_cpu_top_select(const struct phase *phase, const struct worker *worker, u
 void bn_cpu_top_rescore(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
 {
     const struct bn_op *op = phase->op;
-    const uint8_t *data = bn_span_host(&op->w[0].data);
-    uint64_t stride = op->w[0].data.size / op->w[0].rows;
     for (uint32_t item = begin; item < end; item++) {
         uint32_t o = item / (BN_TOP_MOST / RESCORE), first = item % (BN_TOP_MOST / RESCORE) * RESCORE;
         struct bn_top *top = top_of(phase, o);
         const float *x = (const float *)HOST(in) + (size_t)o * op->cols;
         for (uint32_t i = first; i < top->n && i < first + RESCORE; i++) {
-            phase->kernels->dot(op->w[0].layout, data + (uint64_t)(uint32_t)top->candidates[i].id * stride, 1, op->cols,
-                                x, &top->candidates[i].logit);
+            struct bn_cpu_table row =
+                bn_cpu_table_rows(phase, &op->w[0], (uint32_t)top->candidates[i].id, 1, (float *)worker->scratch);
+            phase->kernels->dot(row.layout, row.data, 1, op->cols, x, &top->candidates[i].logit);
             bn_cpu_check_logits(phase, &top->candidates[i].logit, 1);
         }
     }
@@ -224,16 +224,15 @@ void bn_cpu_top_all(const struct phase *phase, const struct worker *worker, uint
 {
     const struct bn_op *op = phase->op;
     const struct bn_weight *w = &op->w[0];
-    const uint8_t *data = bn_span_host(&w->data);
-    uint64_t stride = w->data.size / w->rows;
     for (uint32_t tile = begin; tile < end; tile++) {
         uint32_t first = tile * TILE, n = w->rows - first < TILE ? w->rows - first : TILE;
+        struct bn_cpu_table rows = bn_cpu_table_rows(phase, w, first, n, (float *)worker->scratch);
         for (uint32_t o = 0; o < phase->slot->n_outputs; o++) {
             float *logits = (float *)HOST(out2) + (size_t)(phase->slot->first_output + o) * w->rows + first;
             if (top_of(phase, o)->n > 0)
                 continue;
-            phase->kernels->dot(w->layout, data + first * stride, n, op->cols,
-                                (const float *)HOST(in) + (size_t)o * op->cols, logits);
+            phase->kernels->dot(rows.layout, rows.data, n, op->cols, (const float *)HOST(in) + (size_t)o * op->cols,
+                                logits);
             bn_cpu_check_logits(phase, logits, n);
         }
     }

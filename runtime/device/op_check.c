@@ -168,7 +168,8 @@ static enum bn_result check_weight(const struct check *check, int i)
         if (result != BN_OK)
             return result;
     }
-    if (layout->kind != table[op->kind].kind || !check->device->driver->supports(check->device, op->kind, w->layout))
+    bool other = table[op->kind].kind == BN_LAYOUT_TERNARY && layout->kind != BN_LAYOUT_TERNARY;
+    if (other || !check->device->driver->supports(check->device, op->kind, w->layout))
         return wrong(check, BN_ERR_UNSUPPORTED, names[i], "the device has no kernel for this layout");
     return check_span(check, names[i], &w->data, bytes);
 }

@@ -1,5 +1,6 @@
 // THE table of ops: what each takes and gives. Columns: kind, name, weights, their class, then the extent of each operand
 // (see op_check.c): in, in2, in3, out, out2, norm, kv, rope. "_" is absent, OPT_x may be absent.
+// Weights of the class FLOAT may have any layout; they are read as floats.
 BN_OP(EMBED, "embed", 1, FLOAT, _, _, _, ROWS_COLS, _, _, _, _)
 BN_OP(QUANTISE, "quantise", 0, FLOAT, ROWS_COLS, _, _, ROWS_COLS_I8, ROWS_SCALE, OPT_COLS, _, _)
 BN_OP(MATMUL, "matmul", 1, TERNARY, ROWS_COLS_I8, ROWS_SCALE, OPT_ROWS_W0, ROWS_W0, _, _, _, _)

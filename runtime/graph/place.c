@@ -44,11 +44,10 @@ static uint64_t aligned(uint64_t bytes)
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-// What the device is asked about: scales that are all the same are the tensor's, unless it reads the file's layout itself.
+// What the device is asked about: a layout with the scales that it must keep, unless it reads the file's layout itself.
 static enum bn_layout layout_asked(const struct placer *placer, const struct bn_tensor *tensor, enum bn_op_kind kind)
 {
-    bool native = bn_device_supports(placer->device, kind, tensor->layout);
-    return tensor->plain && !native ? BN_LAYOUT_I2S_A : tensor->layout;
+    return bn_device_supports(placer->device, kind, tensor->layout) ? tensor->layout : tensor->as;
 }
 
 // Decides where the tensor goes; the same answer in both passes.
@@ -122,7 +121,7 @@ static enum bn_result copy_tensor(struct placer *placer, const struct wish *wish
     else if (own)
         result = upload(placer, wish->offset, own, total, err);
     bn_free(host, own);
-    if (scale)
+    if (scale && tensor->rule == 0)
         *scale = to.scale;
     return result;
 }

@@ -11,8 +11,8 @@
 
 #define KEY_BYTES 160
 
-#define BN_FAMILY(name, activation, other_vocab, other_layers, rope, tied, scales)                                     \
-    {name, BN_ACTIVATION_##activation, other_vocab, other_layers, BN_ROPE_##rope, tied, scales},
+#define BN_FAMILY(name, activation, other_vocab, other_layers, rope, tied, scales, masters)                            \
+    {name, BN_ACTIVATION_##activation, other_vocab, other_layers, BN_ROPE_##rope, tied, scales, masters},
 static const struct bn_family families[] = {
 #include "runtime/model/arch.inl"
 };

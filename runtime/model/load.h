@@ -10,7 +10,7 @@ struct bn_family {
     enum bn_activation activation;
     uint32_t other_vocab, other_layers;
     enum bn_rope_order rope;
-    bool tied, scales;
+    bool tied, scales, masters;
 };
 
 struct bn_load {
@@ -18,6 +18,7 @@ struct bn_load {
     const struct bn_gguf *gguf;
     struct bn_model_options options;
     const struct bn_family *family; // set by bn_load_geometry
+    enum bn_layout i2s;             // the order of this file's I2_S tensors, set by bn_load_tensors
     struct bn_error *err;
 };
 
@@ -27,5 +28,10 @@ enum bn_result bn_load_vocabulary(struct bn_load *load);
 enum bn_result bn_load_geometry(struct bn_load *load);
 // tensors.c: finds and checks every tensor.
 enum bn_result bn_load_tensors(struct bn_load *load);
+
+// stored.c: which layout the tensor's data has, by number and size, for what it is used; fills in layout, as, bytes, scale.
+enum bn_use { BN_USE_NORM, BN_USE_LINEAR, BN_USE_EMBEDDING };
+enum bn_result bn_load_stored(struct bn_load *load, const struct bn_gguf_tensor *found, enum bn_use use,
+                              struct bn_tensor *tensor);
 
 #endif

@@ -17,12 +17,15 @@ struct bn_tensor {
     uint32_t rows, cols; // cols = GGUF dims[0]; vectors have rows = 1
     enum bn_layout layout;
     float scale; // 1 for float layouts; finite and not NaN; multiplies the scales within the data
-    bool plain;  // those are all equal: the matrix is the same with one scale for the tensor
+    float rule;  // of floats that become ternary: the scale by which they are rounded
+    enum bn_layout
+        as; // with its scales it is this: `layout`, or one of order A if all scales are equal, or of a master
 };
 
 static inline struct bn_matrix bn_tensor_matrix(const struct bn_tensor *tensor)
 {
-    return (struct bn_matrix){tensor->layout, tensor->rows, tensor->cols, tensor->data, NULL, tensor->scale};
+    float scale = tensor->rule != 0 ? tensor->rule : tensor->scale;
+    return (struct bn_matrix){tensor->layout, tensor->rows, tensor->cols, tensor->data, NULL, scale};
 }
 
 // NULL members are absent from the file, which the family allows.

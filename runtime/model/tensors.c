@@ -10,37 +10,34 @@
 #include "runtime/model/load.h"
 
 #define NAME_BYTES 48 // "blk.1023.attn_sub_norm.weight" and more
-#define I2S_TAIL 32   // after the codes: the f32 scale, then 28 bytes that mean nothing
 
 enum features { EMBD, FF, Q, KV, VOCAB, ONE };
-enum kind { NORM, LINEAR, EMBEDDING };
 
 // The tensors of a layer, in the order in which the graph needs them.
 static const struct {
     const char *name;
     size_t member;
-    enum kind kind;
+    enum bn_use use;
     enum features rows, cols;
 } layer_tensors[] = {
-    {"attn_norm", offsetof(struct bn_layer, attn_norm), NORM, ONE, EMBD},
-    {"attn_q", offsetof(struct bn_layer, attn_q), LINEAR, Q, EMBD},
-    {"attn_k", offsetof(struct bn_layer, attn_k), LINEAR, KV, EMBD},
-    {"attn_v", offsetof(struct bn_layer, attn_v), LINEAR, KV, EMBD},
-    {"attn_sub_norm", offsetof(struct bn_layer, attn_sub_norm), NORM, ONE, Q},
-    {"attn_output", offsetof(struct bn_layer, attn_output), LINEAR, EMBD, Q},
-    {"ffn_norm", offsetof(struct bn_layer, ffn_norm), NORM, ONE, EMBD},
-    {"ffn_gate", offsetof(struct bn_layer, ffn_gate), LINEAR, FF, EMBD},
-    {"ffn_up", offsetof(struct bn_layer, ffn_up), LINEAR, FF, EMBD},
-    {"ffn_sub_norm", offsetof(struct bn_layer, ffn_sub_norm), NORM, ONE, FF},
-    {"ffn_down", offsetof(struct bn_layer, ffn_down), LINEAR, EMBD, FF},
+    {"attn_norm", offsetof(struct bn_layer, attn_norm), BN_USE_NORM, ONE, EMBD},
+    {"attn_q", offsetof(struct bn_layer, attn_q), BN_USE_LINEAR, Q, EMBD},
+    {"attn_k", offsetof(struct bn_layer, attn_k), BN_USE_LINEAR, KV, EMBD},
+    {"attn_v", offsetof(struct bn_layer, attn_v), BN_USE_LINEAR, KV, EMBD},
+    {"attn_sub_norm", offsetof(struct bn_layer, attn_sub_norm), BN_USE_NORM, ONE, Q},
+    {"attn_output", offsetof(struct bn_layer, attn_output), BN_USE_LINEAR, EMBD, Q},
+    {"ffn_norm", offsetof(struct bn_layer, ffn_norm), BN_USE_NORM, ONE, EMBD},
+    {"ffn_gate", offsetof(struct bn_layer, ffn_gate), BN_USE_LINEAR, FF, EMBD},
+    {"ffn_up", offsetof(struct bn_layer, ffn_up), BN_USE_LINEAR, FF, EMBD},
+    {"ffn_sub_norm", offsetof(struct bn_layer, ffn_sub_norm), BN_USE_NORM, ONE, FF},
+    {"ffn_down", offsetof(struct bn_layer, ffn_down), BN_USE_LINEAR, EMBD, FF},
 };
 #define LAYER_TENSORS (sizeof(layer_tensors) / sizeof(layer_tensors[0]))
 
 // Work of this file: the tensors taken so far, of the model and of the file.
 struct binder {
     struct bn_load *load;
-    enum bn_layout i2s; // the order of this file's I2_S tensors
-    bool *used;         // [gguf->n_tensors]
+    bool *used; // [gguf->n_tensors]
 };
 
 static uint32_t count_of(const struct bn_model_info *info, enum features features)
@@ -93,7 +90,7 @@ static enum bn_result choose_order(struct binder *binder)
         return bn_gguf_fail(load->gguf, BN_ERR_UNSUPPORTED, &key->name, key->offset, load->err,
                             "is not an order that is known: 128/32, 64/16, 1x4");
     }
-    binder->i2s = orders[order].layout;
+    load->i2s = orders[order].layout;
     return BN_OK;
 }
 
@@ -110,67 +107,6 @@ static enum bn_result check_shape(struct binder *binder, const struct bn_gguf_te
     return fail_tensor(binder, BN_ERR_MODEL, found, message);
 }
 
-static enum bn_result check_type(struct binder *binder, const struct bn_gguf_tensor *found, enum kind kind,
-                                 enum bn_layout *layout)
-{
-    bool is_float = true;
-    switch (found->type) {
-    case BN_GGUF_TENSOR_F32:
-        *layout = BN_LAYOUT_F32;
-        break;
-    case BN_GGUF_TENSOR_F16:
-        *layout = BN_LAYOUT_F16;
-        break;
-    case BN_GGUF_TENSOR_BF16:
-        *layout = BN_LAYOUT_BF16;
-        break;
-    default:
-        is_float = false;
-        *layout = binder->i2s;
-        break;
-    }
-    bool fits = kind == NORM        ? is_float && *layout == BN_LAYOUT_F32
-                : kind == EMBEDDING ? is_float
-                                    : found->type == BN_GGUF_TENSOR_I2S;
-    if (fits)
-        return BN_OK;
-    static const char *const wanted[] = {
-        [NORM] = "only F32 is for norms",
-        [LINEAR] = "only ternary ones (I2_S) are for this matrix",
-        [EMBEDDING] = "only F32, F16 and BF16 are for this matrix",
-    };
-    const char *name = bn_gguf_tensor_type_name(found->type);
-    char message[160];
-    snprintf(message, sizeof(message), "weights of type %s (%" PRIu32 ") are not supported: %s",
-             name ? name : "unknown", found->type, wanted[kind]);
-    return fail_tensor(binder, BN_ERR_UNSUPPORTED, found, message);
-}
-
-// Type 36 is I2_S here and something else in other projects, and only the size can tell.
-static enum bn_result check_i2s(struct binder *binder, const struct bn_gguf_tensor *found, struct bn_tensor *tensor)
-{
-    char message[200];
-    tensor->bytes = bn_layout_bytes(tensor->layout, tensor->rows, tensor->cols);
-    if (tensor->bytes == 0 || tensor->cols % bn_layout_get(tensor->layout)->block_cols) {
-        snprintf(message, sizeof(message), "%" PRIu32 " rows and %" PRIu32 " columns do not fit the byte order %s",
-                 tensor->rows, tensor->cols, bn_layout_get(tensor->layout)->name);
-        return fail_tensor(binder, BN_ERR_UNSUPPORTED, found, message);
-    }
-    uint64_t bytes = tensor->bytes + I2S_TAIL;
-    snprintf(message, sizeof(message), "I2_S of this shape has %" PRIu64 " bytes, found room for %" PRIu64, bytes,
-             found->room);
-    if (found->room < bytes)
-        return fail_tensor(binder, BN_ERR_MODEL, found, message);
-    if (!found->last && found->room - bytes >= binder->load->gguf->alignment)
-        return fail_tensor(binder, BN_ERR_UNSUPPORTED, found, message);
-    memcpy(&tensor->scale, tensor->data + tensor->bytes, sizeof(tensor->scale));
-    uint64_t bad = bn_i2s_find_code_3(tensor->data, tensor->bytes);
-    if (bad < tensor->bytes)
-        return bn_gguf_fail(binder->load->gguf, BN_ERR_MODEL, &found->name, tensor->offset + bad, binder->load->err,
-                            "a weight has the unused code 3");
-    return BN_OK;
-}
-
 static enum bn_result check_finite(struct binder *binder, const struct bn_gguf_tensor *found,
                                    const struct bn_tensor *tensor)
 {
@@ -184,31 +120,46 @@ static enum bn_result check_finite(struct binder *binder, const struct bn_gguf_t
     return BN_OK;
 }
 
-// NAME.scale multiplies the scale of NAME.weight.
-static enum bn_result apply_scale(struct binder *binder, const char *prefix, struct bn_tensor *tensor)
+// A tensor PREFIX + suffix of one element multiplies the scale of the matrix.
+static enum bn_result apply_scale(struct binder *binder, const char *prefix, const char *suffix, bool required,
+                                  struct bn_tensor *tensor)
 {
     char name[NAME_BYTES];
-    snprintf(name, sizeof(name), "%s.scale", prefix);
-    const struct bn_gguf_tensor *found = bn_gguf_find_tensor(binder->load->gguf, name);
-    if (!found || !binder->load->family->scales)
+    struct bn_load *load = binder->load;
+    struct bn_tensor scale;
+    snprintf(name, sizeof(name), "%s%s", prefix, suffix);
+    const struct bn_gguf_tensor *found = bn_gguf_find_tensor(load->gguf, name);
+    if (!found && required)
+        return bn_fail_at(load->err, BN_ERR_MODEL, load->gguf->file, name, UINT64_MAX, "the tensor is missing");
+    if (!found)
         return BN_OK;
-    enum bn_layout layout;
     enum bn_result result = check_shape(binder, found, 1, 1);
     if (result == BN_OK)
-        result = check_type(binder, found, NORM, &layout);
+        result = bn_load_stored(load, found, BN_USE_NORM, &scale);
     if (result != BN_OK)
         return result;
     float factor;
-    memcpy(&factor, binder->load->gguf->data + found->offset, sizeof(factor));
+    memcpy(&factor, load->gguf->data + found->offset, sizeof(factor));
     tensor->scale *= factor;
-    binder->used[found - binder->load->gguf->tensors] = true;
+    binder->used[found - load->gguf->tensors] = true;
     if (!isfinite(tensor->scale))
         return fail_tensor(binder, BN_ERR_MODEL, found, "the scale is not finite");
     return BN_OK;
 }
 
+static enum bn_result apply_scales(struct binder *binder, const char *prefix, struct bn_tensor *tensor)
+{
+    bool table = tensor->layout == BN_LAYOUT_TL1 || tensor->layout == BN_LAYOUT_TL2; // their scale is never elsewhere
+    enum bn_result result = BN_OK;
+    if (table)
+        result = apply_scale(binder, prefix, ".weight_scale", true, tensor);
+    if (result == BN_OK && binder->load->family->scales)
+        result = apply_scale(binder, prefix, ".scale", false, tensor);
+    return result;
+}
+
 // Appends PREFIX.weight to the model's tensors. An absent tensor gives NULL in *out if it need not be there.
-static enum bn_result bind(struct binder *binder, const char *prefix, enum kind kind, enum features rows,
+static enum bn_result bind(struct binder *binder, const char *prefix, enum bn_use use, enum features rows,
                            enum features cols, bool required, const struct bn_tensor **out)
 {
     struct bn_load *load = binder->load;
@@ -228,29 +179,18 @@ static enum bn_result bind(struct binder *binder, const char *prefix, enum kind 
         .offset = found->offset,
         .rows = count_of(&model->info, rows),
         .cols = count_of(&model->info, cols),
-        .scale = 1,
     };
     enum bn_result result = check_shape(binder, found, tensor->rows, tensor->cols);
     if (result == BN_OK)
-        result = check_type(binder, found, kind, &tensor->layout);
-    if (result != BN_OK)
-        return result;
-    if (kind == LINEAR)
-        result = check_i2s(binder, found, tensor);
-    else
-        tensor->bytes = bn_layout_bytes(tensor->layout, tensor->rows, tensor->cols); // fits: the reader has checked
-    if (result == BN_OK && kind == NORM)
+        result = bn_load_stored(load, found, use, tensor);
+    if (result == BN_OK && use == BN_USE_NORM)
         result = check_finite(binder, found, tensor);
-    if (result == BN_OK && !isfinite(tensor->scale))
-        result = bn_gguf_fail(load->gguf, BN_ERR_MODEL, &found->name, tensor->offset + tensor->bytes, load->err,
-                              "the scale is not finite");
-    if (result == BN_OK && kind == LINEAR)
-        result = apply_scale(binder, prefix, tensor);
+    if (result == BN_OK && (use == BN_USE_LINEAR || bn_layout_get(tensor->layout)->kind == BN_LAYOUT_TERNARY))
+        result = apply_scales(binder, prefix, tensor);
     if (result != BN_OK)
         return result;
     binder->used[found - load->gguf->tensors] = true;
     model->info.n_params += found->elements;
-    model->info.bytes += tensor->bytes + (kind == LINEAR ? I2S_TAIL : 0);
     model->n_tensors++;
     *out = tensor;
     return BN_OK;
@@ -264,7 +204,7 @@ static enum bn_result bind_layer(struct binder *binder, uint32_t layer)
         const struct bn_tensor *tensor;
         snprintf(prefix, sizeof(prefix), "blk.%" PRIu32 ".%s", layer, layer_tensors[i].name);
         enum bn_result result =
-            bind(binder, prefix, layer_tensors[i].kind, layer_tensors[i].rows, layer_tensors[i].cols, true, &tensor);
+            bind(binder, prefix, layer_tensors[i].use, layer_tensors[i].rows, layer_tensors[i].cols, true, &tensor);
         if (result != BN_OK)
             return result;
         memcpy(members + layer_tensors[i].member, &tensor, sizeof(tensor));
@@ -275,13 +215,13 @@ static enum bn_result bind_layer(struct binder *binder, uint32_t layer)
 static enum bn_result bind_all(struct binder *binder)
 {
     struct bn_model *model = binder->load->model;
-    enum bn_result result = bind(binder, "token_embd", EMBEDDING, VOCAB, EMBD, true, &model->token_embd);
+    enum bn_result result = bind(binder, "token_embd", BN_USE_EMBEDDING, VOCAB, EMBD, true, &model->token_embd);
     for (uint32_t layer = 0; layer < model->info.n_layer && result == BN_OK; layer++)
         result = bind_layer(binder, layer);
     if (result == BN_OK)
-        result = bind(binder, "output_norm", NORM, ONE, EMBD, true, &model->output_norm);
+        result = bind(binder, "output_norm", BN_USE_NORM, ONE, EMBD, true, &model->output_norm);
     if (result == BN_OK)
-        result = bind(binder, "output", EMBEDDING, VOCAB, EMBD, !binder->load->family->tied, &model->output);
+        result = bind(binder, "output", BN_USE_EMBEDDING, VOCAB, EMBD, !binder->load->family->tied, &model->output);
     if (result == BN_OK && !model->output)
         model->output = model->token_embd;
     return result;

@@ -10,7 +10,21 @@
 #include <string.h>
 
 enum { U8, I8, U16, I16, U32, I32, F32, BOOL, STR, ARR, U64, I64, F64 };
-enum { T_F32 = 0, T_F16 = 1, T_Q4_0 = 2, T_BF16 = 30, T_TQ2_0 = 35, T_I2S = 36 };
+enum {
+    T_F32 = 0,
+    T_F16 = 1,
+    T_Q4_0 = 2,
+    T_Q8_0 = 8,
+    T_BF16 = 30,
+    T_TQ1_0 = 34,
+    T_TQ2_0 = 35,
+    T_I2S = 36,
+    T_Q2_0 = 42,
+    T_IQ1_BN = 134,
+    T_PQ2_0 = 142,
+    T_PTQ1_0 = 143,
+    T_IQ2_BN_R4 = 335
+};
 
 #define AS_IS UINT64_MAX
 #define BUILD_TENSORS 400
@@ -137,7 +151,26 @@ static inline void drop_key(struct build *b, const char *name)
 
 static inline uint64_t data_bytes(uint32_t type, uint64_t elements)
 {
-    return type == T_F32 ? elements * 4 : type == T_I2S ? elements / 4 + 32 : elements * 2;
+    switch (type) {
+    case T_F32:
+        return elements * 4;
+    case T_Q8_0:
+        return elements / 32 * 34;
+    case T_I2S:
+        return elements / 4 + 32;
+    case T_TQ1_0:
+        return elements / 256 * 54;
+    case T_TQ2_0:
+        return elements / 256 * 66;
+    case T_Q2_0:
+        return elements / 64 * 18;
+    case T_PQ2_0:
+        return elements / 128 * 34;
+    case T_PTQ1_0:
+        return elements / 128 * 28;
+    default:
+        return elements * 2;
+    }
 }
 
 static inline struct build_tensor *add_tensor(struct build *b, const char *name, uint32_t type, uint64_t cols,

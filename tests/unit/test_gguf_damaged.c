@@ -51,6 +51,7 @@ static void retype(const char *name, uint32_t type)
 
 #define A "bitnet-b1.58."
 #define Q "blk.0.attn_q.weight"
+#define DOWN "blk.0.ffn_down.weight"
 
 // name, code, part of the subject ("" if only the offset can say where), part of the message, the change
 #define CASES(X)                                                                                                       \
@@ -157,12 +158,24 @@ static void retype(const char *name, uint32_t type)
     X(embd_missing, MODEL, "token_embd.weight", "missing", drop_tensor(b, "token_embd.weight"))                        \
     X(embd_rows, MODEL, "token_embd.weight", "expected the shape 128x8, found 128x7",                                  \
       set_dims("token_embd.weight", 2, 128, 7))                                                                        \
-    X(embd_quantised, UNSUPPORTED, "token_embd.weight", "Q4_0 (2)", tensor("token_embd.weight")->type = T_Q4_0)        \
+    X(embd_quantised, UNSUPPORTED, "token_embd.weight", "Q4_0 of this shape",                                          \
+      tensor("token_embd.weight")->type = T_Q4_0)                                                                      \
     X(q_missing, MODEL, Q, "missing", drop_tensor(b, Q))                                                               \
     X(q_transposed, MODEL, "ffn_down", "expected the shape 256x128, found 128x256",                                    \
       set_dims("blk.0.ffn_down.weight", 2, 128, 256))                                                                  \
     X(q_3_dims, MODEL, Q, "found 128x64x2", (set_dims(Q, 3, 128, 64), tensor(Q)->dims[2] = 2))                         \
-    X(q_f16, UNSUPPORTED, Q, "F16 (1)", retype(Q, T_F16))                                                              \
+    X(q_q2_k, UNSUPPORTED, Q, "Q2_K (10)", tensor(Q)->type = 10)                                                       \
+    X(q_q8_0, UNSUPPORTED, Q, "Q8_0 (8)", retype(Q, T_Q8_0))                                                           \
+    X(embd_q2_k, UNSUPPORTED, "token_embd.weight", "Q2_K (10)", tensor("token_embd.weight")->type = 10)                \
+    X(tl1_shape, UNSUPPORTED, Q, "no preset kernel", tensor(Q)->type = 38)                                             \
+    X(tl2_shape, UNSUPPORTED, Q, "no preset kernel", tensor(Q)->type = 39)                                             \
+    X(tq2_short, MODEL, DOWN, "room for", (retype(DOWN, T_TQ2_0), tensor(DOWN)->bytes -= 66))                          \
+    X(tq2_long, UNSUPPORTED, DOWN, "room for", (retype(DOWN, T_TQ2_0), tensor(DOWN)->bytes += 66))                     \
+    X(tq1_as_tq2, UNSUPPORTED, DOWN, "TQ1_0 of this shape", (retype(DOWN, T_TQ2_0), tensor(DOWN)->type = T_TQ1_0))     \
+    X(q2_0_of_neither, MODEL, DOWN, "Q2_0 of this shape", (retype(DOWN, T_TQ1_0), tensor(DOWN)->type = T_Q2_0))        \
+    X(iq2_tn, UNSUPPORTED, DOWN, "PQ2_0 (142)", (retype(DOWN, T_PQ2_0), set_u32(b, "general.file_type", 135)))         \
+    X(iq1_tn, UNSUPPORTED, DOWN, "PTQ1_0 (143)", (retype(DOWN, T_PTQ1_0), set_u32(b, "general.file_type", 136)))       \
+    X(hadamard, UNSUPPORTED, "prism.hadamard.block_size", "unknown key", set_u32(b, "prism.hadamard.block_size", 64))  \
     X(q_tq2_0, UNSUPPORTED, Q, "TQ2_0 (35)", tensor(Q)->type = T_TQ2_0)                                                \
     X(q_unknown_type, UNSUPPORTED, Q, "unknown (4294967295)", tensor(Q)->type = 0xffffffff)                            \
     X(norm_f16, UNSUPPORTED, "attn_norm", "only F32", retype("blk.0.attn_norm.weight", T_F16))                         \
