@@ -66,11 +66,12 @@ static uint64_t size_as(const struct bn_load *load, const struct row *row, const
     return bytes ? bytes + row->tail : 0;
 }
 
-// The last tensor may be followed by anything, the others by less than an alignment.
+// The last tensor may be followed by anything, and so may floats, whose number means one thing; the others by less than an
+// alignment.
 static bool fits(const struct bn_load *load, const struct row *row, const struct bn_gguf_tensor *tensor)
 {
     uint64_t bytes = size_as(load, row, tensor);
-    return bytes && tensor->room >= bytes && (tensor->last || tensor->room - bytes < load->gguf->alignment);
+    return bytes && tensor->room >= bytes && (tensor->last || row->layout <= BN_LAYOUT_BF16 || tensor->room - bytes < load->gguf->alignment);
 }
 
 // Of several rows with the number, the one that all tensors of this number fit; small ones may fit more than one.
@@ -99,9 +100,11 @@ static enum bn_result check_number(struct bn_load *load, const struct row *row, 
         [BN_USE_EMBEDDING] = "only ternary types, F32, F16, BF16, Q8_0, Q6_K, Q5_0 and Q4_0 are for this matrix",
     };
     uint32_t file_type = 0;
-    enum bn_result result = bn_gguf_get_u32(load->gguf, "general.file_type", false, &file_type, load->err);
-    if (result != BN_OK)
-        return result;
+    if (row && row->not_file_type) {
+        enum bn_result result = bn_gguf_get_u32(load->gguf, "general.file_type", false, &file_type, load->err);
+        if (result != BN_OK)
+            return result;
+    }
     bool known = row && (row->not_file_type == 0 || row->not_file_type != file_type);
     bool plain = known && row->layout <= BN_LAYOUT_BF16;
     bool right = use == BN_USE_NORM     ? known && row->layout == BN_LAYOUT_F32

@@ -346,7 +346,7 @@ def tensor_descriptions():
             [1] * (2 - len(model.tensor(name).dims)) + [2]))
         yield Case("half-" + name, MODEL, name, lambda model, name=name: model.tensor(name).dims.__setitem__(0, 64))
         for kind in (2, 8, 34, 35, 37, 38, 39, 42, 2**32 - 1) if name in every[:4] else (8, 35):
-            yield Case(f"type-{kind}-{name}", UNSUPPORTED, name, change(name, kind=kind))
+            yield Case(f"type-{kind}-{name}", REFUSED if kind == 42 else UNSUPPORTED, name, change(name, kind=kind))
     for name in every:
         kind = TYPE_I2S if name.split(".")[-2] not in LINEAR else TYPE_F16
         yield Case(f"type-{kind}-{name}", REFUSED, name, change(name, kind=kind))
@@ -456,6 +456,80 @@ def weights():
                add_tensor("blk.0.attn_norm.scale", [1], TYPE_F32, bytes(4)), good="bitnet")
 
 
+# Other layouts: type, columns and bytes of a block, byte of its f16 scale (None: one in front of each row), whether code 3
+# is one that it knows, and what that is.
+LAYOUTS = {"q2_0": (42, 64, 18, 0, UNSUPPORTED), "pq2_0": (142, 128, 34, 0, UNSUPPORTED),
+           "pq2_0-42": (42, 128, 34, 0, UNSUPPORTED), "ptq1_0": (143, 128, 28, 26, None), "iq1_bn": (134, 64, 13, None, None),
+           "iq2_bn": (135, 64, 16, None, MODEL), "iq2_bn_r4": (335, 64, 16, None, MODEL)}
+TABLES = {"q8_0": (8, 34), "q5_0": (6, 22), "q4_0": (2, 18)}
+
+
+def encoded(layout, rows, columns, code, number):
+    """A matrix all of whose bytes are `code`, with that scale."""
+    kind, cols, size, at, _ = LAYOUTS[layout]
+    blocks = columns // cols
+    if at is not None:
+        half = struct.pack("<e", number)
+        block = (half + code * (size - 2)) if at == 0 else (code * (size - 2) + half)
+        return block * (blocks * rows)
+    front = struct.pack("<e" if layout == "iq1_bn" else "<f", number)
+    if layout == "iq2_bn_r4":
+        return (front * 4 + code * (4 * size * blocks)) * (rows // 4)
+    return (front + code * (size * blocks)) * rows
+
+
+def as_layout(layout, name, code=b"\x61", number=0.5, cut=0):
+    rows, columns = LAYER[name.split(".")[-2]]
+    data = encoded(layout, rows, columns, code, number)
+    return change(name, kind=LAYOUTS[layout][0], data=data[:len(data) - cut] if cut >= 0 else data + bytes(-cut))
+
+
+def layouts():
+    every = [f"blk.{i}.{name}.weight" for i in range(2) for name in LINEAR]
+    name = "blk.0.ffn_down.weight"  # 128 rows of 384 columns
+    for layout, (_, _, size, _, three) in LAYOUTS.items():
+        yield Case(f"{layout}-all", OK, "", *(as_layout(layout, each) for each in every))
+        yield Case(f"{layout}-one", OK, "", as_layout(layout, name))
+        yield Case(f"{layout}-zero", OK, "", *(as_layout(layout, each, number=0) for each in every))
+        yield Case(f"{layout}-any-bytes", OK if three is None else three, "" if three is None else name,
+                   as_layout(layout, name, b"\xff"))
+        for number in (NAN, INF, -INF):
+            yield Case(f"{layout}-scale-{number}", MODEL, name, as_layout(layout, name, number=number))
+        yield Case(f"{layout}-scale-large", OK, "", as_layout(layout, name, number=65504))
+        yield Case(f"{layout}-short", MODEL, name, as_layout(layout, name, cut=32))
+        yield Case(f"{layout}-long", REFUSED, name, as_layout(layout, name, cut=-64))
+        yield Case(f"{layout}-embedding-short", MODEL, "token_embd.weight", change(
+            "token_embd.weight", kind=LAYOUTS[layout][0], data=encoded(layout, 512, 128, b"\x61", 1)[:-32]))
+        yield Case(f"{layout}-embedding", OK, "", change(
+            "token_embd.weight", kind=LAYOUTS[layout][0], data=encoded(layout, 512, 128, b"\x61", 1)))
+        if three:
+            yield Case(f"{layout}-embedding-code-3", three, "token_embd.weight", change(
+                "token_embd.weight", kind=LAYOUTS[layout][0], data=encoded(layout, 512, 128, b"\x61", 1)[:-1] + b"\xd5"))
+    yield Case("q2_0-and-pq2_0", REFUSED, "blk.0.", as_layout("q2_0", name), as_layout("pq2_0-42", "blk.0.ffn_up.weight"))
+    for number, layout in ((135, "pq2_0"), (136, "ptq1_0")):
+        yield Case(f"{layout}-of-file-type-{number}", UNSUPPORTED, name, put("general.file_type", value(U32, number)),
+                   as_layout(layout, name))
+        yield Case(f"{layout}-of-file-type-text", MODEL, "general.file_type", put("general.file_type", text("x")),
+                   as_layout(layout, name))
+    for key in ("prism.hadamard.block_size", "prism.hadamard.sign_values", "prism.hadamard", "prism.x"):
+        yield Case(f"ptq1_0-with-{key}", UNSUPPORTED, key, put(key, value(U32, 128)), as_layout("ptq1_0", name))
+    for table, (kind, size) in TABLES.items():
+        for what, number, expected in (("", 0.01, OK), ("-nan", NAN, NUMERIC), ("-inf", INF, NUMERIC), ("-zero", 0, OK)):
+            block = struct.pack("<e", number) + b"\x13" * (size - 2)
+            yield Case(f"{table}-embedding{what}", expected, "", change(
+                "token_embd.weight", kind=kind, data=block * (512 * 128 // 32)))
+        yield Case(f"{table}-embedding-short", MODEL, "token_embd.weight", change(
+            "token_embd.weight", kind=kind, data=bytes(size) * (512 * 128 // 32 - 2)))
+        yield Case(f"{table}-matrix", UNSUPPORTED, name, change(name, kind=kind, data=bytes(size) * (128 * 384 // 32)))
+    for kind, form in ((TYPE_F32, "<f"), (TYPE_F16, "<e")):
+        for what, numbers, expected in (("ternary", (0.5, 0, -0.5), OK), ("master", (0.1, -0.9, 0.4), OK),
+                                        ("zero", (0, -0.0, 0), OK), ("nan", (0.5, NAN, 0.5), MODEL),
+                                        ("inf", (0.5, INF, -INF), MODEL), ("tiny", (1e-7, -1e-7, 2e-7), OK)):
+            data = b"".join(struct.pack(form, number) for number in numbers) * (128 * 128)
+            yield Case(f"floats-{kind}-{what}", expected, name if expected == MODEL else "", change(name, kind=kind, data=data))
+    yield Case("floats-huge", NUMERIC, "", change(name, kind=TYPE_F32, data=struct.pack("<3f", 3e38, -2e38, 0) * (128 * 128)))
+
+
 def vocabularies():
     t = T + "tokens"
     yield Case("vocabulary-empty", MODEL, t, put(t, array(STR, [])))
@@ -542,7 +616,7 @@ def templates():
 def cases(goods):
     found = [Case("good", SAME, ""), Case("good-bitnet", OK, "", good="bitnet"), Case("good-25", OK, "", good="bitnet-25")]
     found += first_line()
-    for make in (keys, of_other_types, figures, meanings, tensor_descriptions, tensor_places, weights, vocabularies,
+    for make in (keys, of_other_types, figures, meanings, tensor_descriptions, tensor_places, weights, layouts, vocabularies,
                  merge_lists, templates):
         found += make()
     found += truncated(goods)
