@@ -12,11 +12,12 @@ extern "C" {
 enum bn_tokenize_flags {
     BN_TOKENIZE_BOS = 1,     // put the model's BOS first if the model wants one (add_bos_token)
     BN_TOKENIZE_SPECIAL = 2, // recognise special tokens ("<|eot_id|>") in the text; without it they are plain text
+    BN_TOKENIZE_EOS = 4,     // put the model's EOS last if the model wants one (add_eos_token), as embedding models do
 };
 // Tokens that the vocabulary's author calls user-defined are part of the language and always recognised.
 
 // Turns text into token ids. Any bytes are accepted: bytes that are not UTF-8 become byte tokens, so that
-// decoding gives them back exactly. Writes at most `capacity` ids and always the full number to *count.
+// decoding gives them back exactly (SentencePiece may put a space in front, and knows U+2581 as a space only). Writes at most `capacity` ids and always the full number to *count.
 // Threads: any. Errors: BN_ERR_ARGUMENT, BN_ERR_NO_MEMORY, BN_ERR_UNSUPPORTED (the vocabulary lacks a byte of the
 //   text, or the text exceeds 2^31-1 bytes).
 BN_API BN_MUST_CHECK enum bn_result bn_tokenize(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes,
@@ -39,9 +40,10 @@ struct bn_tokenizer_info {
     uint32_t n_vocab;           // ids are 0 .. n_vocab - 1
     int32_t bos, eos, eot, pad; // ids with a role: begin, end of text, end of turn, filler; -1 if there is none
     bool add_bos;               // BN_TOKENIZE_BOS has an effect
-    const char *model;          // "gpt2"
+    const char *model;          // "gpt2" byte-level BPE; SentencePiece: "llama" BPE, "t5" unigram
     const char *pre;            // "llama-bpe", as used; "" if none
     const char *chat_family;    // "bitnet-2b4t", "llama3", or "" if the model has no template that we know
+    bool add_eos;               // BN_TOKENIZE_EOS has an effect
 };
 
 // Ownership: borrowed. Threads: any.

@@ -32,21 +32,22 @@ static enum bn_result read_strings(struct bn_load *load, const char *name, bool 
     return BN_OK;
 }
 
-static enum bn_result read_types(struct bn_load *load, size_t n_tokens, int32_t **out)
+// An array with an entry of four bytes for each token; NULL in *out if it is absent.
+static enum bn_result read_words(struct bn_load *load, const char *name, enum bn_gguf_type type, size_t n_tokens,
+                                 void **out)
 {
     const struct bn_gguf_key *key;
     *out = NULL;
-    enum bn_result result =
-        bn_gguf_get_array(load->gguf, "tokenizer.ggml.token_type", false, BN_GGUF_I32, &key, load->err);
+    enum bn_result result = bn_gguf_get_array(load->gguf, name, false, type, &key, load->err);
     if (!key)
         return result;
     if (key->count != n_tokens)
         return bn_gguf_fail(load->gguf, BN_ERR_MODEL, &key->name, key->offset, load->err,
-                            "%" PRIu64 " types for %zu tokens", key->count, n_tokens);
-    *out = bn_alloc_array(load->model->host, n_tokens, sizeof(**out)); // a copy: in the file they may be unaligned
+                            "%" PRIu64 " entries for %zu tokens", key->count, n_tokens);
+    *out = bn_alloc_array(load->model->host, n_tokens, 4); // a copy: in the file they may be unaligned
     if (!*out)
-        return bn_fail_memory(load->err, n_tokens * sizeof(**out), "the vocabulary");
-    memcpy(*out, key->data, n_tokens * sizeof(**out));
+        return bn_fail_memory(load->err, n_tokens * 4, "the vocabulary");
+    memcpy(*out, key->data, n_tokens * 4);
     return BN_OK;
 }
 
@@ -79,14 +80,28 @@ static enum bn_result read_ids(struct bn_load *load, struct bn_vocab *vocab)
         if (result != BN_OK)
             return result;
     }
-    vocab->add_bos = -1;
-    if (!bn_gguf_find(load->gguf, "tokenizer.ggml.add_bos_token"))
-        return BN_OK;
-    bool add_bos;
-    enum bn_result result = bn_gguf_get_bool(load->gguf, "tokenizer.ggml.add_bos_token", true, &add_bos, load->err);
-    if (result == BN_OK)
-        vocab->add_bos = add_bos;
-    return result;
+    const struct {
+        const char *name;
+        int *value;
+    } flags[] = {
+        {"tokenizer.ggml.add_bos_token", &vocab->add_bos},
+        {"tokenizer.ggml.add_eos_token", &vocab->add_eos},
+        {"tokenizer.ggml.add_space_prefix", &vocab->add_space_prefix},
+        {"tokenizer.ggml.remove_extra_whitespaces", &vocab->remove_extra_whitespaces},
+    };
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        bool flag;
+        *flags[i].value = -1;
+        if (!bn_gguf_find(load->gguf, flags[i].name))
+            continue;
+        enum bn_result result = bn_gguf_get_bool(load->gguf, flags[i].name, true, &flag, load->err);
+        if (result != BN_OK)
+            return result;
+        *flags[i].value = flag;
+    }
+    const struct bn_gguf_key *charsmap = bn_gguf_find(load->gguf, "tokenizer.ggml.precompiled_charsmap");
+    vocab->has_charsmap = charsmap && charsmap->count > 0;
+    return BN_OK;
 }
 
 static enum bn_result read_texts(struct bn_load *load, struct bn_vocab *vocab)
@@ -127,7 +142,7 @@ enum bn_result bn_load_vocabulary(struct bn_load *load)
 {
     struct bn_vocab vocab = {.file = load->gguf->file};
     struct bn_str *tokens = NULL, *merges = NULL;
-    int32_t *types = NULL;
+    void *types = NULL, *scores = NULL;
     enum bn_result result = read_texts(load, &vocab);
     if (result == BN_OK)
         result = read_strings(load, "tokenizer.ggml.tokens", true, &tokens, &vocab.n_tokens);
@@ -135,7 +150,9 @@ enum bn_result bn_load_vocabulary(struct bn_load *load)
         result = bn_fail_at(load->err, BN_ERR_MODEL, vocab.file, "tokenizer.ggml.tokens", UINT64_MAX,
                             "the vocabulary is empty");
     if (result == BN_OK)
-        result = read_types(load, vocab.n_tokens, &types);
+        result = read_words(load, "tokenizer.ggml.token_type", BN_GGUF_I32, vocab.n_tokens, &types);
+    if (result == BN_OK)
+        result = read_words(load, "tokenizer.ggml.scores", BN_GGUF_F32, vocab.n_tokens, &scores);
     if (result == BN_OK)
         result = read_strings(load, "tokenizer.ggml.merges", false, &merges, &vocab.n_merges);
     if (result == BN_OK)
@@ -143,6 +160,7 @@ enum bn_result bn_load_vocabulary(struct bn_load *load)
     vocab.tokens = tokens;
     vocab.merges = merges;
     vocab.types = types;
+    vocab.scores = scores;
     if (result == BN_OK)
         result = bn_tokenizer_create(load->model->host, &vocab, &load->model->tokenizer, load->err);
     if (result == BN_ERR_MODEL || result == BN_ERR_UNSUPPORTED)
@@ -151,6 +169,7 @@ enum bn_result bn_load_vocabulary(struct bn_load *load)
         load->model->info.n_vocab = (uint32_t)vocab.n_tokens;
     bn_free(load->model->host, tokens);
     bn_free(load->model->host, types);
+    bn_free(load->model->host, scores);
     bn_free(load->model->host, merges);
     return result;
 }

@@ -8,12 +8,13 @@
 //   pattern        for PCRE2; must match at every position of every text. SPACE is White_Space of Unicode, which
 //                  \s of PCRE2 exceeds by U+180E.
 //
-// llama-bpe: Llama 3, and BitNet b1.58 2B-4T, whose published files lack the key.
-// gpt-2: also for files without the key, or with "default", of any other architecture, with a warning. (llama.cpp has
+// llama-bpe: Llama 3, and BitNet b1.58 2B-4T, whose published files lack the key; Falcon 3, as llama.cpp has it.
+// qwen2: Qwen 2 and 3, hence Bonsai. Their Hugging Face tokenizers put text into Unicode's form NFC first, which is not done.
+// gpt-2: GPT-NeoX, hence TriLM, splits as it does (llama.cpp calls that olmo). Also for files without the key, or with "default", of any other architecture, with a warning. (llama.cpp has
 //   a pattern of its own for them, which no model was trained with.)
 
 // clang-format off
-BN_PRE(BN_LIST("llama-bpe", "llama3", "llama-v3"), BN_LIST("bitnet-b1.58", "bitnet-25", "bitnet"), true, true,
+BN_PRE(BN_LIST("llama-bpe", "llama3", "llama-v3", "falcon3"), BN_LIST("bitnet-b1.58", "bitnet-25", "bitnet"), true, true,
        "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
        "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
        "|\\p{N}{1,3}"
@@ -21,7 +22,15 @@ BN_PRE(BN_LIST("llama-bpe", "llama3", "llama-v3"), BN_LIST("bitnet-b1.58", "bitn
        "|[" SPACE "]*[\\r\\n]+"
        "|[" SPACE "]+(?![^" SPACE "])"
        "|[" SPACE "]+")
-BN_PRE(BN_LIST("gpt-2"), BN_LIST(""), false, false,
+BN_PRE(BN_LIST("qwen2"), BN_LIST("qwen3"), false, false,
+       "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+       "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
+       "|\\p{N}"
+       "| ?[^" SPACE "\\p{L}\\p{N}]+[\\r\\n]*"
+       "|[" SPACE "]*[\\r\\n]+"
+       "|[" SPACE "]+(?![^" SPACE "])"
+       "|[" SPACE "]+")
+BN_PRE(BN_LIST("gpt-2", "olmo", "gpt-neox"), BN_LIST(""), false, false,
        "'(?:s|t|re|ve|m|ll|d)"
        "| ?\\p{L}+"
        "| ?\\p{N}+"

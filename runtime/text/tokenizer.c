@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct bn_text_model *const models[] = {&bn_bpe_model};
+static const struct bn_text_model *const models[] = {&bn_bpe_model, &bn_spm_model, &bn_unigram_model};
 
 // Control tokens that end a turn, the likeliest first, and those that end a text. They end generation whatever the
 // file names as EOS: files of chat models often name only one of the two.
@@ -196,6 +196,10 @@ static enum bn_result read_roles(struct bn_tokenizer *tokenizer, const struct bn
     if (vocab->add_bos > 0 && info->bos < 0)
         return bn_fail_at(err, BN_ERR_MODEL, vocab->file, "tokenizer.ggml.add_bos_token", UINT64_MAX,
                           "the file asks for a BOS token and names none");
+    if (vocab->add_eos > 0 && info->eos < 0)
+        return bn_fail_at(err, BN_ERR_MODEL, vocab->file, "tokenizer.ggml.add_eos_token", UINT64_MAX,
+                          "the file asks for an EOS token and names none");
+    info->add_eos = vocab->add_eos > 0;
     info->add_bos = (vocab->add_bos < 0 ? info->add_bos : vocab->add_bos != 0) && info->bos >= 0;
     return BN_OK;
 }
@@ -336,12 +340,14 @@ enum bn_result bn_tokenize(const struct bn_tokenizer *tokenizer, const char *tex
         *count = 0;
     if (!tokenizer || !count || (!text && bytes) || (!ids && capacity))
         return bn_fail(err, BN_ERR_ARGUMENT, "bn_tokenize needs a tokenizer, text, ids and a count");
-    if (flags & ~(unsigned)(BN_TOKENIZE_BOS | BN_TOKENIZE_SPECIAL))
+    if (flags & ~(unsigned)(BN_TOKENIZE_BOS | BN_TOKENIZE_SPECIAL | BN_TOKENIZE_EOS))
         return bn_fail(err, BN_ERR_ARGUMENT, "bn_tokenize does not know the flags 0x%x", flags);
     struct bn_token_sink sink = {ids, capacity, 0};
     if ((flags & BN_TOKENIZE_BOS) && tokenizer->info.add_bos)
         bn_token_put(&sink, tokenizer->info.bos);
     enum bn_result result = bn_tokenizer_encode(tokenizer, text, bytes, flags, &sink, err);
+    if ((flags & BN_TOKENIZE_EOS) && tokenizer->info.add_eos)
+        bn_token_put(&sink, tokenizer->info.eos);
     *count = result == BN_OK ? sink.count : 0;
     return result;
 }

@@ -8,7 +8,7 @@
 #include "runtime/base/str.h"
 
 // What a file says. Token texts are in the byte-to-unicode alphabet of GPT-2 for model "gpt2" (space is "Ġ"), plain
-// for special tokens. Everything is untrusted: lengths were checked against the file, contents were not.
+// for special tokens; those of SentencePiece have U+2581 for a space. Everything is untrusted: lengths were checked against the file, contents were not.
 struct bn_vocab {
     const char *file;    // for messages
     struct bn_str model; // tokenizer.ggml.model
@@ -22,7 +22,13 @@ struct bn_vocab {
     const struct bn_str *merges; // "left right"
     size_t n_merges;
     int64_t bos, eos, eot, pad; // -1: absent
-    int add_bos;                // -1: absent
+    int add_bos, add_eos;       // -1: absent
+    // SentencePiece ("llama": byte-pair encoding, "t5": unigram). Where a file has merges instead of scores, a token's score is
+    // minus the place of the first merge that makes it.
+    const float *scores;          // [n_tokens], or NULL
+    int add_space_prefix;         // -1: absent, which means true
+    int remove_extra_whitespaces; // -1: absent
+    bool has_charsmap;            // a normaliser that is not known
 };
 
 // Copies what it keeps. Errors: BN_ERR_MODEL (damaged), BN_ERR_UNSUPPORTED (model or pre-tokeniser, by name),

@@ -44,7 +44,7 @@ struct bn_text_model {
                              struct bn_token_sink *sink, struct bn_error *err);
 };
 
-extern const struct bn_text_model bn_bpe_model;
+extern const struct bn_text_model bn_bpe_model, bn_spm_model, bn_unigram_model;
 
 // A token that is looked for in the text itself.
 struct bn_special {

@@ -9,7 +9,7 @@
 
 #define MAX_IDS 65536
 
-enum { LLAMA, GPT2, STORIES, BITNET_2B4T, LLAMA3_CHAT, N_VOCABULARIES };
+enum { LLAMA, GPT2, STORIES, BITNET_2B4T, LLAMA3_CHAT, SPM, N_VOCABULARIES };
 
 static struct bn_runtime *runtime;
 static struct bn_model *models[N_VOCABULARIES];
@@ -32,7 +32,7 @@ static bool open_all(void)
     } files[N_VOCABULARIES] = {
         [LLAMA] = {"BITNET_TEST_VOCAB", "llama-bpe"},    [GPT2] = {"BITNET_TEST_VOCAB", "gpt-2"},
         [STORIES] = {"BITNET_TEST_MODELS", "stories"},   [BITNET_2B4T] = {"BITNET_TEST_VOCAB", "2b4t"},
-        [LLAMA3_CHAT] = {"BITNET_TEST_VOCAB", "llama3"},
+        [LLAMA3_CHAT] = {"BITNET_TEST_VOCAB", "llama3"}, [SPM] = {"BITNET_TEST_VOCAB", "llama-spm"},
     };
     struct bn_model_options options;
     BN_INIT(options);
@@ -123,6 +123,7 @@ START_TEST(llama_cpp)
 {
     ck_assert_int_eq(check_llama_cpp(LLAMA, "llama-bpe.out"), 46);
     ck_assert_int_eq(check_llama_cpp(GPT2, "gpt-2.out"), 46);
+    ck_assert_int_eq(check_llama_cpp(SPM, "llama-spm.out"), 46);
 }
 END_TEST
 
