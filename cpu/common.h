@@ -38,7 +38,10 @@ _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated in flo
 
 #define QUANT_MAX 127.0f
 #define QUANT_MIN -128.0f
-#define QUANT_FLOOR 1e-5f // least absolute maximum of a quantised row
+#define QUANT_FLOOR 1e-5f     // least absolute maximum of a quantised row
+#define QUANT16_MAX 32639.0f  // 127 * 256 + 127: both planes are int8
+#define GELU_C1 1.5957691216f // 2 sqrt(2 / pi)
+#define GELU_C3 0.0713548163f // 0.044715 times that
 #define INFINITY_BITS 0x7f800000u
 
 // An address to prefetch; it may lie past the end of the array.
@@ -165,7 +168,8 @@ static inline float gate_value(float g, float u, enum bn_op_activation activatio
         g = 0.0f > g ? 0.0f : g;
         return (g * g) * u;
     }
-    return (g / (1.0f + exp_f32(-g))) * u;
+    float t = activation == BN_OP_GELU ? g * fmaf(GELU_C3, g * g, GELU_C1) : g;
+    return (g / (1.0f + exp_f32(-t))) * u;
 }
 
 static inline float gate_one(int32_t gate, int32_t up, float gate_factor, float up_factor,
@@ -177,6 +181,11 @@ static inline float gate_one(int32_t gate, int32_t up, float gate_factor, float 
 static inline float quantise_scale(float absmax)
 {
     return QUANT_MAX / (absmax > QUANT_FLOOR ? absmax : QUANT_FLOOR);
+}
+
+static inline float quantise16_scale(float absmax)
+{
+    return QUANT16_MAX / (absmax > QUANT_FLOOR ? absmax : QUANT_FLOOR);
 }
 
 static inline float inverse_rms(float sum_of_squares, size_t n, float eps)
@@ -195,6 +204,16 @@ static inline float *attend_scores(const struct bn_attend *a, size_t head)
 {
     size_t stride = ((size_t)a->n_positions + BN_PAGE_POSITIONS - 1) / BN_PAGE_POSITIONS * BN_PAGE_POSITIONS;
     return a->scores + head * stride;
+}
+
+// The scores of a head, once they are there. Positions that are not attended after all get a weight of +0, which leaves
+// every sum as it is.
+static inline float *attend_skip(const struct bn_attend *a, size_t head)
+{
+    float *scores = attend_scores(a, head);
+    for (uint32_t i = 0; i < a->skip; i++)
+        scores[i] = -INFINITY;
+    return scores;
 }
 
 #endif

@@ -138,6 +138,18 @@ const struct bn_isa *bn_isa_find(struct bn_isa *list, size_t n, const char *name
     return found;
 }
 
+bool bn_kernels_quantise16(const struct bn_kernels *k, const float *x, const float *norm, size_t n, float eps,
+                           int8_t *high, int8_t *low, struct bn_row_scale *scales)
+{
+    return (k->quantise16 ? k : &bn_kernels_scalar)->quantise16(x, norm, n, eps, high, low, scales);
+}
+
+void bn_kernels_activate(const struct bn_kernels *k, const float *gate, const float *up, size_t n,
+                         enum bn_op_activation activation, float *out)
+{
+    (k->activate ? k : &bn_kernels_scalar)->activate(gate, up, n, activation, out);
+}
+
 void bn_cpu_name(char *name)
 {
     if (!brand_string(name))

@@ -17,6 +17,7 @@ struct bn_attend {
     uint32_t n_positions;        // attended: 0 .. n_positions - 1; at least 1
     uint32_t group, head_dim;    // head_dim: a multiple of 16, at most 512
     float scale;                 // 1 / sqrt(head_dim)
+    uint32_t skip;               // the first positions, fewer than n_positions, are not attended after all
 };
 
 // A ternary product whose scales reach groups of columns: out[i][r] = sum16 over the groups g of a row of the pairs
@@ -43,7 +44,7 @@ struct bn_kernels {
     // q, *scale = int8 of RMSNorm(x) * norm, or of x itself without norm. False if not finite; q is then undefined.
     bool (*quantise)(const float *x, const float *norm, size_t n, float eps, int8_t *q, struct bn_row_scale *scale);
 
-    // out = RMSNorm(x) * norm. False if not finite.
+    // out = RMSNorm(x) * norm; out may be x. False if not finite.
     bool (*norm)(const float *x, const float *norm, size_t n, float eps, float *out);
 
     // acc[i][r] = sum over cols of trit(w row r) * q row i, for `rows` weight rows from `w` (BN_LAYOUT_I2S_A, a row every
@@ -79,6 +80,14 @@ struct bn_kernels {
     // out[i * out_stride + r] = dot(w row r, q + i * cols): integers, for `rows` rows of int8 in -127 .. 127 and n planes of
     // activations one after the other, in the same range; n is even, cols at most 2^17.
     void (*scan)(const int8_t *w, size_t rows, size_t cols, const int8_t *q, size_t n, int32_t *out, size_t out_stride);
+
+    // As quantise, two planes of n int8; a value is 256 high + low. scales [2]: of equal scale.
+    // NULL: bn_kernels_quantise16 has one in plain C.
+    bool (*quantise16)(const float *x, const float *norm, size_t n, float eps, int8_t *high, int8_t *low,
+                       struct bn_row_scale *scales);
+
+    // out[i] = activation(gate[i]) * up[i]; out may be either. NULL: bn_kernels_activate has one in plain C.
+    void (*activate)(const float *gate, const float *up, size_t n, enum bn_op_activation activation, float *out);
 };
 
 // One instruction set level; rows of cpu/isa.inl, from oldest to newest.
@@ -96,6 +105,10 @@ const struct bn_isa *bn_isa_find(struct bn_isa *list, size_t n, const char *name
 
 // k->ternary_groups, or the one in plain C.
 void (*bn_kernels_groups(const struct bn_kernels *k))(const struct bn_groups *args);
+bool bn_kernels_quantise16(const struct bn_kernels *k, const float *x, const float *norm, size_t n, float eps,
+                           int8_t *high, int8_t *low, struct bn_row_scale *scales);
+void bn_kernels_activate(const struct bn_kernels *k, const float *gate, const float *up, size_t n,
+                         enum bn_op_activation activation, float *out);
 
 // What follows products that are floats already, in plain C: at most one call for each row of activations and tile of
 // weights. out[i] = values[i] * factor, plus add[i] if add is not NULL; add may be out, and out may be values.

@@ -50,6 +50,39 @@ static bool quantise(const float *x, const float *norm, size_t n, float eps, int
     return true;
 }
 
+static bool quantise16(const float *x, const float *norm, size_t n, float eps, int8_t *high, int8_t *low,
+                       struct bn_row_scale *scales)
+{
+    float inv = 0;
+    if (norm) {
+        float ss = sum_of_squares(x, n);
+        if (!is_finite(ss))
+            return false;
+        inv = inverse_rms(ss, n, eps);
+    }
+    uint32_t max_bits = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = abs_bits(normed(x, norm, inv, i));
+        max_bits = bits > max_bits ? bits : max_bits;
+    }
+    if (max_bits >= INFINITY_BITS)
+        return false;
+    float factor = quantise16_scale(bits_float(max_bits));
+    int32_t sums[2] = {0};
+    for (size_t i = 0; i < n; i++) {
+        float v = normed(x, norm, inv, i) * factor;
+        v = v > QUANT16_MAX ? QUANT16_MAX : v < -QUANT16_MAX ? -QUANT16_MAX : v;
+        int32_t value = (int32_t)lrintf(v), upper = (value + 32896) / 256 - 128, lower = value - 256 * upper;
+        high[i] = (int8_t)upper;
+        low[i] = (int8_t)lower;
+        sums[0] += upper;
+        sums[1] += lower;
+    }
+    for (size_t plane = 0; plane < 2; plane++)
+        scales[plane] = (struct bn_row_scale){.scale = factor, .sum = sums[plane]};
+    return true;
+}
+
 static bool norm_row(const float *x, const float *norm, size_t n, float eps, float *out)
 {
     float ss = sum_of_squares(x, n);
@@ -133,6 +166,12 @@ static void gate(const int32_t *g, const int32_t *up, size_t n, float gate_facto
         out[i] = gate_one(g[i], up[i], gate_factor, up_factor, activation);
 }
 
+static void activate(const float *g, const float *up, size_t n, enum bn_op_activation activation, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = gate_value(g[i], up[i], activation);
+}
+
 static void rope(float *x, size_t heads, size_t head_dim, const float *table, enum bn_rope_order order)
 {
     size_t half = head_dim / 2;
@@ -170,6 +209,7 @@ static void attend(const struct bn_attend *a)
         float *out = a->out + h * dim, *p = attend_scores(a, h);
         for (uint32_t i = 0; i < n; i++)
             p[i] = dot_row(BN_LAYOUT_F16, attend_row(a, a->k_offset, i), q, dim) * a->scale;
+        attend_skip(a, h);
         float max = p[0];
         for (size_t i = 1; i < n; i++)
             max = p[i] > max ? p[i] : max;
@@ -230,4 +270,6 @@ const struct bn_kernels bn_kernels_scalar = {
     .attend = attend,
     .dot = dot,
     .scan = scan,
+    .quantise16 = quantise16,
+    .activate = activate,
 };

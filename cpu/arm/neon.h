@@ -213,19 +213,25 @@ static void dequantise(const int32_t *acc, size_t n, float factor, const float *
         out[i] = add ? dequantise_one(acc[i], factor) + add[i] : dequantise_one(acc[i], factor);
 }
 
+INLINE float32x4_t activated4(float32x4_t a, enum bn_op_activation activation)
+{
+    if (activation == BN_OP_RELU2) {
+        a = vmaxq_f32(a, vdupq_n_f32(0)); // NaN stays NaN
+        return vmulq_f32(a, a);
+    }
+    float32x4_t t = a;
+    if (activation == BN_OP_GELU)
+        t = vmulq_f32(a, vfmaq_f32(vdupq_n_f32(GELU_C1), vdupq_n_f32(GELU_C3), vmulq_f32(a, a)));
+    return vdivq_f32(a, vaddq_f32(vdupq_n_f32(1.0f), exp4(vnegq_f32(t))));
+}
+
 static void gate(const int32_t *g, const int32_t *up, size_t n, float gate_factor, float up_factor,
                  enum bn_op_activation activation, float *out)
 {
     size_t i = 0;
     for (; i + 4 <= n; i += 4) {
         float32x4_t a = scaled4(g + i, gate_factor), u = scaled4(up + i, up_factor);
-        if (activation == BN_OP_RELU2) {
-            a = vmaxq_f32(a, vdupq_n_f32(0)); // NaN stays NaN
-            a = vmulq_f32(a, a);
-        } else {
-            a = vdivq_f32(a, vaddq_f32(vdupq_n_f32(1.0f), exp4(vnegq_f32(a))));
-        }
-        vst1q_f32(out + i, vmulq_f32(a, u));
+        vst1q_f32(out + i, vmulq_f32(activated4(a, activation), u));
     }
     for (; i < n; i++)
         out[i] = gate_one(g[i], up[i], gate_factor, up_factor, activation);
@@ -393,7 +399,7 @@ INLINE void attend_heads(const struct bn_attend *a, size_t h, const size_t heads
 {
     float denominator[4];
     for (size_t j = 0; j < heads; j++)
-        denominator[j] = soften(attend_scores(a, h + j), a->n_positions);
+        denominator[j] = soften(attend_skip(a, h + j), a->n_positions);
     float *out = a->out + h * a->head_dim;
     memset(out, 0, heads * a->head_dim * sizeof *out);
     for (uint32_t i = 0; i < a->n_positions; i += BN_PAGE_POSITIONS) {

@@ -53,4 +53,6 @@ const struct bn_kernels BN_KERNELS = {
     .attend = attend,
     .dot = dot,
     .scan = scan,
+    .quantise16 = quantise16,
+    .activate = activate,
 };

@@ -143,6 +143,51 @@ static bool quantise(const float *x, const float *norm, size_t n, float eps, int
     return quantise_row(x, norm, _mm256_set1_ps(inverse_rms(ss, n, eps)), n, q, scale);
 }
 
+// Two planes of 16 values at a time.
+INLINE void split16(__m256i a, __m256i b, int8_t *high, int8_t *low, __m256i *sum_high, __m256i *sum_low)
+{
+    const __m256i half = _mm256_set1_epi32(128);
+    __m256i ha = _mm256_srai_epi32(_mm256_add_epi32(a, half), 8), hb = _mm256_srai_epi32(_mm256_add_epi32(b, half), 8);
+    __m256i la = _mm256_sub_epi32(a, _mm256_slli_epi32(ha, 8)), lb = _mm256_sub_epi32(b, _mm256_slli_epi32(hb, 8));
+    *sum_high = _mm256_add_epi32(*sum_high, _mm256_add_epi32(ha, hb));
+    *sum_low = _mm256_add_epi32(*sum_low, _mm256_add_epi32(la, lb));
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7); // undoes the lanes of the two packs
+    __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(ha, hb), _mm256_packs_epi32(la, lb));
+    bytes = _mm256_permutevar8x32_epi32(bytes, order);
+    _mm_storeu_si128((__m128i *)high, _mm256_castsi256_si128(bytes));
+    _mm_storeu_si128((__m128i *)low, _mm256_extracti128_si256(bytes, 1));
+}
+
+INLINE __m256i round8_16(__m256 v, __m256 factor)
+{
+    v = _mm256_min_ps(_mm256_mul_ps(v, factor), _mm256_set1_ps(QUANT16_MAX));
+    return _mm256_cvtps_epi32(_mm256_max_ps(v, _mm256_set1_ps(-QUANT16_MAX)));
+}
+
+static bool quantise16(const float *x, const float *norm, size_t n, float eps, int8_t *high, int8_t *low,
+                       struct bn_row_scale *scales)
+{
+    float ss = norm ? sum_of_squares(x, n) : 0;
+    if (!is_finite(ss))
+        return false;
+    const __m256 inv = _mm256_set1_ps(norm ? inverse_rms(ss, n, eps) : 0);
+    __m256i max = _mm256_setzero_si256();
+    for (size_t i = 0; i < n; i += 8)
+        max = _mm256_max_epi32(max, abs_bits8(normed8(x, norm, inv, i)));
+    uint32_t max_bits = max_u31(max);
+    if (max_bits >= INFINITY_BITS)
+        return false;
+    float factor = quantise16_scale(bits_float(max_bits));
+    const __m256 f = _mm256_set1_ps(factor);
+    __m256i upper = _mm256_setzero_si256(), lower = upper;
+    for (size_t i = 0; i < n; i += 16)
+        split16(round8_16(normed8(x, norm, inv, i), f), round8_16(normed8(x, norm, inv, i + 8), f), high + i, low + i,
+                &upper, &lower);
+    scales[0] = (struct bn_row_scale){.scale = factor, .sum = sum_i32(upper)};
+    scales[1] = (struct bn_row_scale){.scale = factor, .sum = sum_i32(lower)};
+    return true;
+}
+
 static bool norm_row(const float *x, const float *norm, size_t n, float eps, float *out)
 {
     float ss = sum_of_squares(x, n);
@@ -177,24 +222,41 @@ INLINE __m256 scaled8(const int32_t *acc, __m256 factor)
     return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *)acc)), factor);
 }
 
+INLINE __m256 activated8(__m256 a, enum bn_op_activation activation)
+{
+    const __m256 zero = _mm256_setzero_ps(), one = _mm256_set1_ps(1.0f), minus = _mm256_set1_ps(-0.0f);
+    if (activation == BN_OP_RELU2) {
+        a = _mm256_max_ps(zero, a); // this order keeps NaN
+        return _mm256_mul_ps(a, a);
+    }
+    __m256 t = a;
+    if (activation == BN_OP_GELU)
+        t = _mm256_mul_ps(a, _mm256_fmadd_ps(_mm256_set1_ps(GELU_C3), _mm256_mul_ps(a, a), _mm256_set1_ps(GELU_C1)));
+    return _mm256_div_ps(a, _mm256_add_ps(one, exp8(_mm256_xor_ps(t, minus))));
+}
+
 static void gate(const int32_t *g, const int32_t *up, size_t n, float gate_factor, float up_factor,
                  enum bn_op_activation activation, float *out)
 {
     const __m256 gf = _mm256_set1_ps(gate_factor), uf = _mm256_set1_ps(up_factor);
-    const __m256 zero = _mm256_setzero_ps(), one = _mm256_set1_ps(1.0f), minus = _mm256_set1_ps(-0.0f);
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
         __m256 a = scaled8(g + i, gf), u = scaled8(up + i, uf);
-        if (activation == BN_OP_RELU2) {
-            a = _mm256_max_ps(zero, a); // this order keeps NaN
-            a = _mm256_mul_ps(a, a);
-        } else {
-            a = _mm256_div_ps(a, _mm256_add_ps(one, exp8(_mm256_xor_ps(a, minus))));
-        }
-        _mm256_storeu_ps(out + i, _mm256_mul_ps(a, u));
+        _mm256_storeu_ps(out + i, _mm256_mul_ps(activated8(a, activation), u));
     }
     for (; i < n; i++)
         out[i] = gate_one(g[i], up[i], gate_factor, up_factor, activation);
+}
+
+static void activate(const float *g, const float *up, size_t n, enum bn_op_activation activation, float *out)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 a = activated8(_mm256_loadu_ps(g + i), activation);
+        _mm256_storeu_ps(out + i, _mm256_mul_ps(a, _mm256_loadu_ps(up + i)));
+    }
+    for (; i < n; i++)
+        out[i] = gate_value(g[i], up[i], activation);
 }
 
 static void rope_pairs(float *x, size_t head_dim, const float *table)
@@ -389,7 +451,7 @@ INLINE void attend_heads(const struct bn_attend *a, size_t h, const size_t heads
 {
     float denominator[4];
     for (size_t j = 0; j < heads; j++)
-        denominator[j] = soften(attend_scores(a, h + j), a->n_positions);
+        denominator[j] = soften(attend_skip(a, h + j), a->n_positions);
     float *out = a->out + h * a->head_dim;
     memset(out, 0, heads * a->head_dim * sizeof *out);
     for (uint32_t i = 0; i < a->n_positions; i += BN_PAGE_POSITIONS) {

@@ -156,6 +156,37 @@ static bool quantise(const float *x, const float *norm, size_t n, float eps, int
     return quantise_row(x, norm, _mm512_set1_ps(inverse_rms(ss, n, eps)), n, q, scale);
 }
 
+static bool quantise16(const float *x, const float *norm, size_t n, float eps, int8_t *high, int8_t *low,
+                       struct bn_row_scale *scales)
+{
+    float ss = norm ? sum_of_squares(x, n) : 0;
+    if (!is_finite(ss))
+        return false;
+    const __m512 inv = _mm512_set1_ps(norm ? inverse_rms(ss, n, eps) : 0);
+    __m512i max = _mm512_setzero_si512();
+    for (size_t i = 0; i < n; i += 16)
+        max = _mm512_max_epi32(max, abs_bits16(normed16(x, norm, inv, i)));
+    uint32_t max_bits = (uint32_t)_mm512_reduce_max_epi32(max);
+    if (max_bits >= INFINITY_BITS)
+        return false;
+    float factor = quantise16_scale(bits_float(max_bits));
+    const __m512 f = _mm512_set1_ps(factor), most = _mm512_set1_ps(QUANT16_MAX), least = _mm512_set1_ps(-QUANT16_MAX);
+    __m512i upper = _mm512_setzero_si512(), lower = upper;
+    for (size_t i = 0; i < n; i += 16) {
+        __m512 v = _mm512_mul_ps(normed16(x, norm, inv, i), f);
+        __m512i value = _mm512_cvtps_epi32(_mm512_max_ps(_mm512_min_ps(v, most), least));
+        __m512i h = _mm512_srai_epi32(_mm512_add_epi32(value, _mm512_set1_epi32(128)), 8);
+        __m512i l = _mm512_sub_epi32(value, _mm512_slli_epi32(h, 8));
+        upper = _mm512_add_epi32(upper, h);
+        lower = _mm512_add_epi32(lower, l);
+        _mm_storeu_si128((__m128i *)(high + i), _mm512_cvtepi32_epi8(h));
+        _mm_storeu_si128((__m128i *)(low + i), _mm512_cvtepi32_epi8(l));
+    }
+    scales[0] = (struct bn_row_scale){.scale = factor, .sum = _mm512_reduce_add_epi32(upper)};
+    scales[1] = (struct bn_row_scale){.scale = factor, .sum = _mm512_reduce_add_epi32(lower)};
+    return true;
+}
+
 static bool norm_row(const float *x, const float *norm, size_t n, float eps, float *out)
 {
     float ss = sum_of_squares(x, n);
@@ -204,18 +235,24 @@ static void dequantise(const int32_t *acc, size_t n, float factor, const float *
         dequantise16(acc + i, factor, add ? add + i : NULL, out + i, first_lanes(n - i));
 }
 
+INLINE __m512 activated16(__m512 a, enum bn_op_activation activation)
+{
+    if (activation == BN_OP_RELU2) {
+        a = _mm512_max_ps(_mm512_setzero_ps(), a); // this order keeps NaN
+        return _mm512_mul_ps(a, a);
+    }
+    __m512 t = a;
+    if (activation == BN_OP_GELU)
+        t = _mm512_mul_ps(a, _mm512_fmadd_ps(_mm512_set1_ps(GELU_C3), _mm512_mul_ps(a, a), _mm512_set1_ps(GELU_C1)));
+    __m512 e = exp16(_mm512_xor_ps(t, _mm512_set1_ps(-0.0f)));
+    return _mm512_div_ps(a, _mm512_add_ps(_mm512_set1_ps(1.0f), e));
+}
+
 INLINE void gate16(const int32_t *g, const int32_t *up, float gate_factor, float up_factor,
                    enum bn_op_activation activation, float *out, __mmask16 lanes)
 {
     __m512 a = scaled16(lanes, g, _mm512_set1_ps(gate_factor)), u = scaled16(lanes, up, _mm512_set1_ps(up_factor));
-    if (activation == BN_OP_RELU2) {
-        a = _mm512_max_ps(_mm512_setzero_ps(), a); // this order keeps NaN
-        a = _mm512_mul_ps(a, a);
-    } else {
-        __m512 e = exp16(_mm512_xor_ps(a, _mm512_set1_ps(-0.0f)));
-        a = _mm512_div_ps(a, _mm512_add_ps(_mm512_set1_ps(1.0f), e));
-    }
-    store16(out, lanes, _mm512_mul_ps(a, u));
+    store16(out, lanes, _mm512_mul_ps(activated16(a, activation), u));
 }
 
 static void gate(const int32_t *g, const int32_t *up, size_t n, float gate_factor, float up_factor,
@@ -226,6 +263,15 @@ static void gate(const int32_t *g, const int32_t *up, size_t n, float gate_facto
         gate16(g + i, up + i, gate_factor, up_factor, activation, out + i, ALL_LANES);
     if (i < n)
         gate16(g + i, up + i, gate_factor, up_factor, activation, out + i, first_lanes(n - i));
+}
+
+static void activate(const float *g, const float *up, size_t n, enum bn_op_activation activation, float *out)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 lanes = first_lanes(n - i);
+        __m512 a = activated16(_mm512_maskz_loadu_ps(lanes, g + i), activation);
+        _mm512_mask_storeu_ps(out + i, lanes, _mm512_mul_ps(a, _mm512_maskz_loadu_ps(lanes, up + i)));
+    }
 }
 
 static void rope_pairs(float *x, size_t head_dim, const float *table)
@@ -433,7 +479,7 @@ INLINE void attend_heads(const struct bn_attend *a, size_t h, const size_t heads
         attend_scores16(a, h, i, heads);
     float denominator[4], *out = a->out + h * dim;
     for (size_t j = 0; j < heads; j++)
-        denominator[j] = soften(attend_scores(a, h + j), n);
+        denominator[j] = soften(attend_skip(a, h + j), n);
     memset(out, 0, heads * dim * sizeof *out);
     for (uint32_t i = 0; i < n; i += BN_PAGE_POSITIONS) {
         size_t count = n - i < BN_PAGE_POSITIONS ? n - i : BN_PAGE_POSITIONS, d = 0;

@@ -56,13 +56,28 @@ void bn_cpu_not_finite(const struct phase *phase);
 void bn_cpu_check_logits(const struct phase *phase, const float *logits, uint32_t n);
 
 // scaled.c: tiles of matrices whose scales reach rows or groups. Rows first .. first + n - 1 of a matrix; scratch has a row of
-// `stride` values for each row of the replay, and matrix.
+// `stride` values for each row of the replay and plane, and matrix.
 struct bn_cpu_tile {
     uint32_t first, n, stride;
 };
 void bn_cpu_scaled_matmul(const struct phase *phase, const struct bn_weight *w, const struct bn_cpu_tile *tile,
                           const float *add, float *out, float *values);
 void bn_cpu_scaled_gate(const struct phase *phase, const struct bn_cpu_tile *tile, float *gates, float *ups);
+// Sums of both planes, at the place of those of the first: acc [rows][planes][stride] to [rows][stride].
+void bn_cpu_join_planes(const struct bn_op *op, uint32_t rows, uint32_t n, size_t stride, int32_t *acc);
+// What the sums of row r are divided by.
+float bn_cpu_row_scale(const struct phase *phase, uint32_t r);
+
+// As many items as the replay has rows.
+uint32_t bn_cpu_rows(const struct phase *phase);
+// The end of BN_OP_QKV for row r: q, k and v are f32 of its heads; q and k are changed in place.
+void bn_cpu_append_row(const struct phase *phase, uint32_t r, float *q, float *k, const float *v);
+
+// apart.c: ops of models whose layers are not those of BitNet b1.58.
+void bn_cpu_quantise16(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
+void bn_cpu_norm_rows(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
+void bn_cpu_append(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
+void bn_cpu_activate(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
 
 // table.c: rows of an embedding or a head, of any layout.
 enum { BN_CPU_TABLE_ROWS = 64 };

@@ -121,8 +121,12 @@ static enum bn_result cpu_open(const struct bn_host *host, const struct bn_devic
 
 static void cpu_caps(struct bn_device *device, struct bn_caps *caps)
 {
-    *caps = (struct bn_caps){
-        .max_buffer = SIZE_MAX / 2, .import_align = 4, .host_memory = true, .ring_capacity = BN_RING_CAPACITY};
+    *caps = (struct bn_caps){.max_buffer = SIZE_MAX / 2,
+                             .import_align = 4,
+                             .host_memory = true,
+                             .ring_capacity = BN_RING_CAPACITY,
+                             .op_options = BN_OP_WITH_PLANES | BN_OP_WITH_WINDOW | BN_OP_WITH_HEAD_NORM |
+                                           BN_OP_WITH_GELU | BN_OP_WITH_SCALE};
 }
 
 static bool cpu_supports(struct bn_device *device, enum bn_op_kind kind, enum bn_layout layout)

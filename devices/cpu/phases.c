@@ -57,7 +57,7 @@ static uint32_t one_item(const struct phase *phase)
     return 1;
 }
 
-static uint32_t row_items(const struct phase *phase)
+uint32_t bn_cpu_rows(const struct phase *phase)
 {
     return phase->slot->n_rows;
 }
@@ -99,8 +99,12 @@ static void run_embed(const struct phase *phase, const struct worker *worker, ui
 {
     const struct bn_op *op = phase->op;
     float *out = HOST(out);
-    for (uint32_t r = begin; r < end; r++)
-        bn_cpu_table_row(phase, &op->w[0], slot_rows(phase)[r].token, out + (size_t)r * op->cols);
+    for (uint32_t r = begin; r < end; r++) {
+        float *row = out + (size_t)r * op->cols;
+        bn_cpu_table_row(phase, &op->w[0], slot_rows(phase)[r].token, row);
+        for (uint32_t i = 0; op->scale != 0 && i < op->cols; i++)
+            row[i] *= op->scale;
+    }
 }
 
 static void run_quantise(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
@@ -130,24 +134,25 @@ static void run_norm(const struct phase *phase, const struct worker *worker, uin
             bn_cpu_not_finite(phase);
 }
 
-// The int32 products of `n` weight rows from `first` with all rows of the replay: acc [n_rows][stride].
+// The int32 products of `n` weight rows from `first` with all rows of the replay: acc [n_rows][stride]. Planes are rows to the
+// kernel; their sums fit an int32 when they are put together (docs/numerics.md, "Two planes").
 static void multiply(const struct phase *phase, const struct bn_weight *w, uint32_t first, uint32_t n, int32_t *acc,
                      uint32_t acc_stride)
 {
     const struct bn_op *op = phase->op;
     const uint8_t *data = bn_span_host(&w->data);
     const struct bn_kernels *k = phase->kernels;
-    uint32_t cols = bn_padded_cols(op->cols);
+    uint32_t cols = bn_padded_cols(op->cols), rows = phase->slot->n_rows;
     size_t row_bytes = w->data.size / w->rows;
     (w->layout == BN_LAYOUT_BASE3 ? k->ternary_base3 : k->ternary)(data + first * row_bytes, n, cols, HOST(in), cols,
-                                                                   HOST(in2), phase->slot->n_rows, acc, acc_stride);
+                                                                   HOST(in2), rows * bn_op_planes(op), acc, acc_stride);
+    bn_cpu_join_planes(op, rows, n, acc_stride, acc);
 }
 
 // One tile of out [n_rows][w->rows] = w * in (+ add).
 static void matmul_tile(const struct phase *phase, const struct bn_weight *w, uint32_t tile, const float *add,
                         float *out, int32_t *acc)
 {
-    const struct bn_row_scale *scales = HOST(in2);
     uint32_t first = tile * TILE;
     uint32_t n = w->rows - first < TILE ? w->rows - first : TILE;
     if (w->scales.buffer) {
@@ -157,8 +162,8 @@ static void matmul_tile(const struct phase *phase, const struct bn_weight *w, ui
     multiply(phase, w, first, n, acc, TILE);
     for (uint32_t r = 0; r < phase->slot->n_rows; r++) {
         size_t at = (size_t)r * w->rows + first;
-        phase->kernels->dequantise(acc + (size_t)r * TILE, n, w->scale / scales[r].scale, add ? add + at : NULL,
-                                   out + at);
+        phase->kernels->dequantise(acc + (size_t)r * TILE, n, w->scale / bn_cpu_row_scale(phase, r),
+                                   add ? add + at : NULL, out + at);
     }
 }
 
@@ -208,29 +213,45 @@ static bool all_finite_f16(const uint16_t *x, uint32_t n)
     return !bad;
 }
 
-static void run_rope_append(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+// Norms, turns and stores a row: q, k and v are f32 of its heads.
+void bn_cpu_append_row(const struct phase *phase, uint32_t r, float *q, float *k, const float *v)
 {
     const struct bn_op *op = phase->op;
     const struct bn_kernels *kernels = phase->kernels;
-    size_t q_row = (size_t)op->heads * op->head_dim, kv_row = (size_t)op->kv_heads * op->head_dim;
-    float *q = HOST(out), *rope = HOST(rope);
-    for (uint32_t r = begin; r < end; r++) {
-        const struct bn_slot_row *row = &slot_rows(phase)[r];
-        const float *table = rope + (size_t)row->position * op->head_dim;
-        float *k = temporary_k(phase) + r * kv_row, *v = temporary_v(phase) + r * kv_row;
-        kernels->rope(q + r * q_row, op->heads, op->head_dim, table, op->rope_order);
-        kernels->rope(k, op->kv_heads, op->head_dim, table, op->rope_order);
-        uint8_t *page = page_of(phase, row);
-        for (uint32_t h = 0; h < op->kv_heads; h++) {
-            uint64_t k_at = bn_kv_row_offset(op->layer, 0, h, row->position, op->kv_heads, op->head_dim);
-            uint64_t v_at = bn_kv_row_offset(op->layer, 1, h, row->position, op->kv_heads, op->head_dim);
-            uint16_t *to_k = (uint16_t *)(page + k_at), *to_v = (uint16_t *)(page + v_at);
-            kernels->narrow_f16(k + (size_t)h * op->head_dim, op->head_dim, to_k);
-            kernels->narrow_f16(v + (size_t)h * op->head_dim, op->head_dim, to_v);
-            if (!all_finite_f16(to_k, op->head_dim) || !all_finite_f16(to_v, op->head_dim))
-                bn_cpu_not_finite(phase);
-        }
+    const struct bn_slot_row *row = &slot_rows(phase)[r];
+    const float *table = (const float *)HOST(rope) + (size_t)row->position * op->head_dim;
+    if (op->norm.buffer) {
+        bool finite = true;
+        for (uint32_t h = 0; h < op->heads; h++, q += op->head_dim)
+            finite &= kernels->norm(q, HOST(norm), op->head_dim, op->eps, q);
+        for (uint32_t h = 0; h < op->kv_heads; h++, k += op->head_dim)
+            finite &= kernels->norm(k, HOST(norm2), op->head_dim, op->eps, k);
+        if (!finite)
+            bn_cpu_not_finite(phase);
+        q -= (size_t)op->heads * op->head_dim;
+        k -= (size_t)op->kv_heads * op->head_dim;
     }
+    kernels->rope(q, op->heads, op->head_dim, table, op->rope_order);
+    kernels->rope(k, op->kv_heads, op->head_dim, table, op->rope_order);
+    uint8_t *page = page_of(phase, row);
+    for (uint32_t h = 0; h < op->kv_heads; h++) {
+        uint64_t k_at = bn_kv_row_offset(op->layer, 0, h, row->position, op->kv_heads, op->head_dim);
+        uint64_t v_at = bn_kv_row_offset(op->layer, 1, h, row->position, op->kv_heads, op->head_dim);
+        uint16_t *to_k = (uint16_t *)(page + k_at), *to_v = (uint16_t *)(page + v_at);
+        kernels->narrow_f16(k + (size_t)h * op->head_dim, op->head_dim, to_k);
+        kernels->narrow_f16(v + (size_t)h * op->head_dim, op->head_dim, to_v);
+        if (!all_finite_f16(to_k, op->head_dim) || !all_finite_f16(to_v, op->head_dim))
+            bn_cpu_not_finite(phase);
+    }
+}
+
+static void run_rope_append(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    size_t q_row = (size_t)op->heads * op->head_dim, kv_row = (size_t)op->kv_heads * op->head_dim;
+    for (uint32_t r = begin; r < end; r++)
+        bn_cpu_append_row(phase, r, (float *)HOST(out) + r * q_row, temporary_k(phase) + r * kv_row,
+                          temporary_v(phase) + r * kv_row);
 }
 
 static void run_attention(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
@@ -243,16 +264,21 @@ static void run_attention(const struct phase *phase, const struct worker *worker
         uint32_t r = item / op->kv_heads, h = item % op->kv_heads;
         const struct bn_slot_row *row = &slot_rows(phase)[r];
         size_t at = ((size_t)r * op->heads + (size_t)h * group) * op->head_dim;
+        uint32_t end_position = row->position + 1, first = 0;
+        if (op->window && end_position > op->window)
+            first = end_position - op->window;
+        uint32_t first_page = first / BN_PAGE_POSITIONS;
         struct bn_attend args = {
             .q = (const float *)HOST(in) + at,
             .out = (float *)HOST(out) + at,
             .scores = (float *)worker->scratch,
             .pool = HOST(kv),
-            .pages = pages + seqs[row->seq].first_page,
+            .pages = pages + seqs[row->seq].first_page + first_page,
             .page_bytes = bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim),
             .k_offset = bn_kv_row_offset(op->layer, 0, h, 0, op->kv_heads, op->head_dim),
             .v_offset = bn_kv_row_offset(op->layer, 1, h, 0, op->kv_heads, op->head_dim),
-            .n_positions = row->position + 1,
+            .n_positions = end_position - first_page * BN_PAGE_POSITIONS,
+            .skip = first % BN_PAGE_POSITIONS,
             .group = group,
             .head_dim = op->head_dim,
             .scale = 1.0f / sqrtf((float)op->head_dim),
@@ -265,10 +291,10 @@ static void run_gate_up(const struct phase *phase, const struct worker *worker, 
 {
     const struct bn_op *op = phase->op;
     const struct bn_weight *gate = &op->w[0], *up = &op->w[1];
-    const struct bn_row_scale *scales = HOST(in2);
-    uint32_t rows = phase->slot->n_rows, tiles_at_once = rows < LONG_TILES ? LONG_TILES / rows : 1;
+    uint32_t rows = phase->slot->n_rows, wide = rows * bn_op_planes(op);
+    uint32_t tiles_at_once = wide < LONG_TILES ? LONG_TILES / wide : 1;
     uint32_t stride = tiles_at_once * TILE, last = end * TILE < gate->rows ? end * TILE : gate->rows;
-    int32_t *gate_acc = (int32_t *)worker->scratch, *up_acc = gate_acc + (size_t)rows * stride;
+    int32_t *gate_acc = (int32_t *)worker->scratch, *up_acc = gate_acc + (size_t)wide * stride;
     float *out = HOST(out);
     for (uint32_t first = begin * TILE, n; first < last; first += n) {
         n = last - first < stride ? last - first : stride;
@@ -280,8 +306,8 @@ static void run_gate_up(const struct phase *phase, const struct worker *worker, 
         multiply(phase, up, first, n, up_acc, stride);
         for (uint32_t r = 0; r < rows; r++)
             phase->kernels->gate(gate_acc + (size_t)r * stride, up_acc + (size_t)r * stride, n,
-                                 gate->scale / scales[r].scale, up->scale / scales[r].scale, op->activation,
-                                 out + (size_t)r * gate->rows + first);
+                                 gate->scale / bn_cpu_row_scale(phase, r), up->scale / bn_cpu_row_scale(phase, r),
+                                 op->activation, out + (size_t)r * gate->rows + first);
     }
 }
 
@@ -318,10 +344,10 @@ static void run_copy(const struct phase *phase, const struct worker *worker, uin
 }
 
 static const struct phase_row table[BN_OP_COUNT][MOST_PHASES] = {
-    [BN_OP_EMBED] = {{run_embed, row_items, 1}},
-    [BN_OP_QUANTISE] = {{run_quantise, row_items, 1}},
+    [BN_OP_EMBED] = {{run_embed, bn_cpu_rows, 1}},
+    [BN_OP_QUANTISE] = {{run_quantise, bn_cpu_rows, 1}},
     [BN_OP_MATMUL] = {{run_matmul, tile_items, 0}},
-    [BN_OP_QKV] = {{run_qkv, tile_items, 0}, {run_rope_append, row_items, 1}},
+    [BN_OP_QKV] = {{run_qkv, tile_items, 0}, {run_rope_append, bn_cpu_rows, 1}},
     [BN_OP_ATTENTION] = {{run_attention, attention_items, 1}},
     [BN_OP_GATE_UP] = {{run_gate_up, gate_items, 0}},
     [BN_OP_NORM] = {{run_norm, output_items, 1}},
@@ -333,11 +359,16 @@ static const struct phase_row table[BN_OP_COUNT][MOST_PHASES] = {
                    {bn_cpu_top_all, bn_cpu_top_all_items, 0}},
     [BN_OP_KV_COPY] = {{run_kv_copy, copy_items, 1}},
     [BN_OP_COPY] = {{run_copy, one_item, 1}},
+    [BN_OP_QUANTISE16] = {{bn_cpu_quantise16, bn_cpu_rows, 1}},
+    [BN_OP_NORM_ROWS] = {{bn_cpu_norm_rows, bn_cpu_rows, 1}},
+    [BN_OP_APPEND] = {{bn_cpu_append, bn_cpu_rows, 1}},
+    [BN_OP_ACTIVATE] = {{bn_cpu_activate, bn_cpu_rows, 1}},
 };
 
 static size_t scratch_of(const struct bn_op *op)
 {
-    size_t acc = (size_t)(op->rows < LONG_TILES ? LONG_TILES : op->rows) * TILE * sizeof(int32_t);
+    uint32_t wide = op->rows * bn_op_planes(op);
+    size_t acc = (size_t)(wide < LONG_TILES ? LONG_TILES : wide) * TILE * sizeof(int32_t);
     switch (op->kind) {
     case BN_OP_MATMUL:
     case BN_OP_QKV:
@@ -350,6 +381,8 @@ static size_t scratch_of(const struct bn_op *op)
         return bn_cpu_table_scratch(op);
     case BN_OP_TOP:
         return bn_cpu_top_scratch(op);
+    case BN_OP_NORM_ROWS:
+        return op->cols * sizeof(float);
     default:
         return 0;
     }

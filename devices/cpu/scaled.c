@@ -1,5 +1,6 @@
 // Products with matrices whose scales reach rows or groups of columns. They come as floats; what follows is that of the
 // others, in plain C.
+#include <math.h>
 #include <string.h>
 
 #include "devices/common/host_buffer.h"
@@ -14,7 +15,18 @@ static void sums(const struct phase *phase, const struct bn_weight *w, const str
     uint32_t cols = bn_padded_cols(phase->op->cols);
     const uint8_t *data = bn_span_host(&w->data);
     phase->kernels->ternary(data + (size_t)tile->first * (cols / 4), tile->n, cols, HOST(in), cols, HOST(in2),
-                            phase->slot->n_rows, (int32_t *)(void *)values, tile->stride);
+                            phase->slot->n_rows * bn_op_planes(phase->op), (int32_t *)(void *)values, tile->stride);
+    bn_cpu_join_planes(phase->op, phase->slot->n_rows, tile->n, tile->stride, (int32_t *)(void *)values);
+}
+
+// Group sums are floats before the planes meet: fma(256, high, low).
+static void join_planes(const struct phase *phase, const struct bn_cpu_tile *tile, float *values)
+{
+    size_t stride = tile->stride;
+    for (uint32_t r = 0; r < phase->slot->n_rows && bn_op_planes(phase->op) == 2; r++)
+        for (uint32_t i = 0; i < tile->n; i++)
+            values[r * stride + i] =
+                fmaf(256.0f, values[(size_t)2 * r * stride + i], values[((size_t)2 * r + 1) * stride + i]);
 }
 
 // To floats, each times the scale of its row; + 0 as sum16 of one pair has it.
@@ -50,21 +62,21 @@ static void multiply(const struct phase *phase, const struct bn_weight *w, const
         .scales = scales,
         .q = HOST(in),
         .q_stride = cols,
-        .n_rows = phase->slot->n_rows,
+        .n_rows = phase->slot->n_rows * bn_op_planes(phase->op),
         .out = values,
         .out_stride = tile->stride,
     });
+    join_planes(phase, tile, values);
 }
 
 void bn_cpu_scaled_matmul(const struct phase *phase, const struct bn_weight *w, const struct bn_cpu_tile *tile,
                           const float *add, float *out, float *values)
 {
-    const struct bn_row_scale *rows = HOST(in2);
     multiply(phase, w, tile, values);
     for (uint32_t r = 0; r < phase->slot->n_rows; r++) {
         size_t at = (size_t)r * w->rows + tile->first;
-        bn_scale_values(values + (size_t)r * tile->stride, tile->n, w->scale / rows[r].scale, add ? add + at : NULL,
-                        out + at);
+        bn_scale_values(values + (size_t)r * tile->stride, tile->n, w->scale / bn_cpu_row_scale(phase, r),
+                        add ? add + at : NULL, out + at);
     }
 }
 
@@ -72,11 +84,10 @@ void bn_cpu_scaled_gate(const struct phase *phase, const struct bn_cpu_tile *til
 {
     const struct bn_op *op = phase->op;
     const struct bn_weight *gate = &op->w[0], *up = &op->w[1];
-    const struct bn_row_scale *rows = HOST(in2);
     multiply(phase, gate, tile, gates);
     multiply(phase, up, tile, ups);
     for (uint32_t r = 0; r < phase->slot->n_rows; r++)
         bn_gate_values(gates + (size_t)r * tile->stride, ups + (size_t)r * tile->stride, tile->n,
-                       gate->scale / rows[r].scale, up->scale / rows[r].scale, op->activation,
+                       gate->scale / bn_cpu_row_scale(phase, r), up->scale / bn_cpu_row_scale(phase, r), op->activation,
                        (float *)HOST(out) + (size_t)r * gate->rows + tile->first);
 }

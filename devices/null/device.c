@@ -67,8 +67,11 @@ static void null_close(struct bn_device *device)
 
 static void null_caps(struct bn_device *device, struct bn_caps *caps)
 {
-    *caps = (struct bn_caps){
-        .max_buffer = SIZE_MAX / 2, .import_align = 1, .host_memory = true, .ring_capacity = BN_RING_CAPACITY};
+    *caps = (struct bn_caps){.max_buffer = SIZE_MAX / 2,
+                             .import_align = 1,
+                             .host_memory = true,
+                             .ring_capacity = BN_RING_CAPACITY,
+                             .op_options = UINT32_MAX}; // it computes none of it
 }
 
 static bool null_supports(struct bn_device *device, enum bn_op_kind kind, enum bn_layout layout)

@@ -18,6 +18,7 @@ struct bn_caps {
     uint64_t import_align;  // alignment of imported host memory, bytes; 0: import is not possible
     bool host_memory;       // local buffers can be reached by the host, without copies
     uint32_t ring_capacity; // submissions in flight at most; 0: no limit
+    uint32_t op_options;    // enum bn_op_option: what ops may ask for
 };
 
 // Threads: any.

@@ -79,19 +79,23 @@ static inline uint32_t bn_padded_cols(uint32_t cols)
 }
 
 // All activations are row-major. R is the number of rows of the replay, slot.n_rows, at most op.rows; O is
-// slot.n_outputs. "q8" is a pair: int8 [R][bn_padded_cols(cols)] and one bn_row_scale per row. NaN or infinity in what is quantised,
+// slot.n_outputs. "q8" is a pair: int8 [R][bn_padded_cols(cols)] and one bn_row_scale per row; with op.planes = 2, "q16":
+// int8 [R][2][bn_padded_cols(cols)], the high plane of a row first, and bn_row_scale [R][2]; a value is 256 high + low, and what
+// a row is divided by is the first one's scale. NaN or infinity in what is quantised,
 // normed or stored in the KV pool, or in a logit, sets the slot's status to BN_SLOT_NOT_FINITE.
 enum bn_op_kind {
-    // out f32 [R][cols] = row slot.row[r].token of w[0].
+    // out f32 [R][cols] = row slot.row[r].token of w[0], times op.scale unless that is 0.
     BN_OP_EMBED,
     // out, out2 = q8 of RMSNorm(in f32 [R][cols]) * norm; without norm, q8 of in itself.
     BN_OP_QUANTISE,
     // out f32 [R][w[0].rows] = w[0] * in, plus in3 (f32, same shape, may be the same memory as out) if present.
     BN_OP_MATMUL,
-    // q, k, v = w[0..2] * in; RoPE on q and k at slot.row[r].position; out f32 [R][heads * head_dim] = q; k and v are
-    // rounded to f16 and stored in the KV pool; none may leave its range.
+    // q, k, v = w[0..2] * in; RMSNorm of each head of q with norm and of k with norm2, if they are present; RoPE on q and k
+    // at slot.row[r].position; out f32 [R][heads * head_dim] = q; k and v are rounded to f16 and stored in the KV pool; none
+    // may leave its range.
     BN_OP_QKV,
-    // out f32 [R][heads * head_dim]: softmax(q k^T / sqrt(head_dim)) v over positions 0..slot.row[r].position.
+    // out f32 [R][heads * head_dim]: softmax(q k^T / sqrt(head_dim)) v over positions 0..slot.row[r].position, the last
+    // op.window of them if that is not 0.
     BN_OP_ATTENTION,
     // out f32 [R][w[0].rows] = activation(w[0] * in) * (w[1] * in).
     BN_OP_GATE_UP,
@@ -108,11 +112,20 @@ enum bn_op_kind {
     BN_OP_KV_COPY,
     // out = in, byte for byte.
     BN_OP_COPY,
+    // As BN_OP_QUANTISE, q16.
+    BN_OP_QUANTISE16,
+    // out f32 [R][cols] = RMSNorm(in) * norm, plus in3 if present. out may be the memory of in or in3.
+    BN_OP_NORM_ROWS,
+    // What BN_OP_QKV does after its products: in f32 [R][heads * head_dim] = q, in2 = k, in3 = v (f32 [R][kv_heads *
+    // head_dim]); out as there, may be the memory of in. k is changed in place.
+    BN_OP_APPEND,
+    // out f32 [R][cols] = activation(in) * in2. out may be the memory of either.
+    BN_OP_ACTIVATE,
     BN_OP_COUNT,
 };
 
-// Of the gate: max(x, 0)^2, or x / (1 + exp(-x)).
-enum bn_op_activation { BN_OP_RELU2 = 1, BN_OP_SILU = 2 };
+// Of the gate: max(x, 0)^2, x / (1 + exp(-x)), or GELU with the tanh approximation.
+enum bn_op_activation { BN_OP_RELU2 = 1, BN_OP_SILU = 2, BN_OP_GELU = 3 };
 // Which two features of a head RoPE turns together: i and i + head_dim/2 (NEOX), or 2i and 2i + 1.
 enum bn_rope_order { BN_ROPE_HALVES, BN_ROPE_PAIRS };
 
@@ -122,7 +135,7 @@ struct bn_op {
     uint32_t rows;                          // most rows of a replay
     uint32_t cols;                          // features of `in`
     struct bn_span in, in2, in3, out, out2; // a q8 pair is in and in2, or out and out2
-    struct bn_span norm;                    // f32 [cols]
+    struct bn_span norm, norm2;             // f32 [cols]; of heads: f32 [head_dim]
     struct bn_weight w[3];                  // q, k, v; gate, up; or one
     struct bn_span kv;                      // KV pool, see bn_kv_page_bytes
     struct bn_span rope;                    // f32 [positions][head_dim / 2][2]: cosine, sine
@@ -132,7 +145,25 @@ struct bn_op {
     uint32_t layer;                               // whose K and V in the pool, of n_layers
     uint32_t heads, kv_heads, head_dim, n_layers; // geometry, of the ops with a KV pool
     uint32_t positions;                           // most positions of a sequence
+    uint32_t planes;                              // of the quantised activations; 0 and 1: one
+    uint32_t window;                              // of attention; 0: everything
+    float scale;                                  // of BN_OP_EMBED; 0: none
 };
+
+// What an op asks for beyond its kind; a device says in bn_caps.op_options which of them it runs.
+enum bn_op_option {
+    BN_OP_WITH_PLANES = 1,
+    BN_OP_WITH_WINDOW = 2,
+    BN_OP_WITH_HEAD_NORM = 4,
+    BN_OP_WITH_GELU = 8,
+    BN_OP_WITH_SCALE = 16
+};
+
+// Planes of the quantised activations that the op gives or takes: 1 or 2.
+static inline uint32_t bn_op_planes(const struct bn_op *op)
+{
+    return op->planes == 2 ? 2 : 1;
+}
 
 // The scale of a row of int8 activations: real value = q / scale. `sum` is the sum of the row's q, for kernels
 // that multiply by code instead of by trit.

@@ -12,7 +12,7 @@ struct bn_live {
     size_t n, capacity;
 };
 
-enum { SPANS_PER_OP = 14 };
+enum { SPANS_PER_OP = 15 };
 
 enum bn_result bn_live_create(struct bn_device *device, struct bn_error *err)
 {
@@ -194,10 +194,10 @@ enum bn_result bn_live_keep(struct bn_command *command, const struct bn_op *ops,
     for (size_t i = 0; i < n_ops && command->buffers; i++) {
         const struct bn_op *op = &ops[i];
         struct bn_buffer *const used[SPANS_PER_OP] = {
-            op->in.buffer,          op->in2.buffer,         op->in3.buffer,       op->out.buffer,
-            op->out2.buffer,        op->norm.buffer,        op->kv.buffer,        op->rope.buffer,
-            op->w[0].data.buffer,   op->w[1].data.buffer,   op->w[2].data.buffer, op->w[0].scales.buffer,
-            op->w[1].scales.buffer, op->w[2].scales.buffer,
+            op->in.buffer,          op->in2.buffer,         op->in3.buffer,         op->out.buffer,
+            op->out2.buffer,        op->norm.buffer,        op->norm2.buffer,       op->kv.buffer,
+            op->rope.buffer,        op->w[0].data.buffer,   op->w[1].data.buffer,   op->w[2].data.buffer,
+            op->w[0].scales.buffer, op->w[1].scales.buffer, op->w[2].scales.buffer,
         };
         for (int u = 0; u < SPANS_PER_OP; u++)
             if (used[u])

@@ -7,7 +7,14 @@
 #include "runtime/device/live.h"
 #include "runtime/layout/layout.h"
 
-enum { MAX_ROWS = 1 << 20, MAX_COLS = 1 << 20, MAX_HEADS = 4096, MAX_HEAD_DIM = 512, MAX_LAYERS = 4096 };
+enum {
+    MAX_ROWS = 1 << 20,
+    MAX_COLS = 1 << 20,
+    MAX_HEADS = 4096,
+    MAX_HEAD_DIM = 512,
+    MAX_LAYERS = 4096,
+    MAX_COLS_2 = 1 << 16
+};
 
 // How large an operand must be.
 enum extent {
@@ -16,12 +23,15 @@ enum extent {
     EXTENT_SAME_AS_IN,
     EXTENT_COLS, // f32 [cols]
     EXTENT_OPT_COLS,
-    EXTENT_ROWS_COLS,    // f32 [rows][cols]
-    EXTENT_ROWS_COLS_I8, // rows of bn_padded_cols
-    EXTENT_ROWS_SCALE,   // bn_row_scale [rows]
+    EXTENT_OPT_HEAD,  // f32 [head_dim]
+    EXTENT_ROWS_COLS, // f32 [rows][cols]
+    EXTENT_OPT_ROWS_COLS,
+    EXTENT_ROWS_COLS_I8, // rows and planes of bn_padded_cols
+    EXTENT_ROWS_SCALE,   // bn_row_scale [rows][planes]
     EXTENT_ROWS_W0,      // f32 [rows][w[0].rows]
     EXTENT_OPT_ROWS_W0,
     EXTENT_ROWS_HEADS, // f32 [rows][heads * head_dim]
+    EXTENT_ROWS_KV,    // f32 [rows][kv_heads * head_dim]
     EXTENT_W0_COLS_I8, // int8 [w[0].rows][cols]
     EXTENT_W0_SCAN,    // bn_scan_row [w[0].rows]
     EXTENT_ROWS_TOP,   // bn_top [rows]
@@ -29,8 +39,8 @@ enum extent {
     EXTENT_ROPE,       // f32 [positions][head_dim / 2][2]
 };
 
-enum { OPERANDS = 8 };
-static const char *const operand_names[OPERANDS] = {"in", "in2", "in3", "out", "out2", "norm", "kv", "rope"};
+enum { OPERANDS = 9 };
+static const char *const operand_names[OPERANDS] = {"in", "in2", "in3", "out", "out2", "norm", "norm2", "kv", "rope"};
 
 static const struct {
     const char *name;
@@ -38,12 +48,12 @@ static const struct {
     enum bn_layout_class kind;
     enum extent extents[OPERANDS];
 } table[BN_OP_COUNT] = {
-#define BN_OP(kind, name, weights, class, a, b, c, d, e, f, g, h)                                                      \
-    [BN_OP_##                                                                                                          \
-        kind] = {name,                                                                                                 \
-                 weights,                                                                                              \
-                 BN_LAYOUT_##class,                                                                                    \
-                 {EXTENT_##a, EXTENT_##b, EXTENT_##c, EXTENT_##d, EXTENT_##e, EXTENT_##f, EXTENT_##g, EXTENT_##h}},
+#define BN_OP(kind, name, weights, class, a, b, c, d, e, f, g, h, i)                                                   \
+    [BN_OP_##kind] = {                                                                                                 \
+        name,                                                                                                          \
+        weights,                                                                                                       \
+        BN_LAYOUT_##class,                                                                                             \
+        {EXTENT_##a, EXTENT_##b, EXTENT_##c, EXTENT_##d, EXTENT_##e, EXTENT_##f, EXTENT_##g, EXTENT_##h, EXTENT_##i}},
 #include "runtime/device/ops.inl"
 #undef BN_OP
 };
@@ -70,24 +80,29 @@ static enum bn_result wrong(const struct check *check, enum bn_result code, cons
 // Bytes the operand must have. Dimensions were bounded before, so nothing overflows.
 static uint64_t needed(const struct bn_op *op, enum extent extent)
 {
-    uint64_t rows = op->rows, f32 = sizeof(float);
+    uint64_t rows = op->rows, f32 = sizeof(float), planes = bn_op_planes(op);
     switch (extent) {
     case EXTENT_SAME_AS_IN:
         return op->in.size;
     case EXTENT_COLS:
     case EXTENT_OPT_COLS:
         return op->cols * f32;
+    case EXTENT_OPT_HEAD:
+        return op->head_dim * f32;
     case EXTENT_ROWS_COLS:
+    case EXTENT_OPT_ROWS_COLS:
         return rows * op->cols * f32;
     case EXTENT_ROWS_COLS_I8:
-        return rows * bn_padded_cols(op->cols);
+        return rows * planes * bn_padded_cols(op->cols);
     case EXTENT_ROWS_SCALE:
-        return rows * sizeof(struct bn_row_scale);
+        return rows * planes * sizeof(struct bn_row_scale);
     case EXTENT_ROWS_W0:
     case EXTENT_OPT_ROWS_W0:
         return rows * op->w[0].rows * f32;
     case EXTENT_ROWS_HEADS:
         return rows * op->heads * op->head_dim * f32;
+    case EXTENT_ROWS_KV:
+        return rows * op->kv_heads * op->head_dim * f32;
     case EXTENT_W0_COLS_I8:
         return (uint64_t)op->w[0].rows * op->cols;
     case EXTENT_W0_SCAN:
@@ -105,7 +120,8 @@ static uint64_t needed(const struct bn_op *op, enum extent extent)
 
 static bool may_be_absent(enum extent extent)
 {
-    return extent == EXTENT__ || extent == EXTENT_OPT_COLS || extent == EXTENT_OPT_ROWS_W0;
+    return extent == EXTENT__ || extent == EXTENT_OPT_COLS || extent == EXTENT_OPT_ROWS_W0 ||
+           extent == EXTENT_OPT_ROWS_COLS || extent == EXTENT_OPT_HEAD;
 }
 
 static enum bn_result check_span(const struct check *check, const char *name, const struct bn_span *span,
@@ -125,8 +141,8 @@ static enum bn_result check_span(const struct check *check, const char *name, co
 static enum bn_result check_operands(const struct check *check)
 {
     const struct bn_op *op = check->op;
-    const struct bn_span *spans[OPERANDS] = {&op->in,   &op->in2,  &op->in3, &op->out,
-                                             &op->out2, &op->norm, &op->kv,  &op->rope};
+    const struct bn_span *spans[OPERANDS] = {&op->in,   &op->in2,   &op->in3, &op->out, &op->out2,
+                                             &op->norm, &op->norm2, &op->kv,  &op->rope};
     for (int i = 0; i < OPERANDS; i++) {
         enum extent extent = table[op->kind].extents[i];
         if (!spans[i]->buffer) {
@@ -180,9 +196,15 @@ static enum bn_result check_shape(const struct check *check)
     bool no_cols = op->kind == BN_OP_COPY || op->kind == BN_OP_KV_COPY;
     if (op->rows == 0 || op->rows > MAX_ROWS || (op->cols == 0 && !no_cols) || op->cols > MAX_COLS)
         return wrong(check, BN_ERR_ARGUMENT, "rows", "rows or columns are out of range");
-    if (op->cols % (table[op->kind].kind == BN_LAYOUT_TERNARY || op->kind == BN_OP_QUANTISE ? 64 : 16))
+    bool quantises = op->kind == BN_OP_QUANTISE || op->kind == BN_OP_QUANTISE16;
+    if (op->cols % (table[op->kind].kind == BN_LAYOUT_TERNARY || quantises ? 64 : 16))
         return wrong(check, BN_ERR_ARGUMENT, "cols", "columns must be a multiple of 64 (ternary) or 16");
-    bool attends = op->kind == BN_OP_QKV || op->kind == BN_OP_ATTENTION || op->kind == BN_OP_KV_COPY;
+    if (op->planes > 2 || (op->kind == BN_OP_QUANTISE16) != (quantises && op->planes == 2))
+        return wrong(check, BN_ERR_ARGUMENT, "planes", "must be 0, 1 or 2, and fit the kind");
+    if (op->planes == 2 && op->cols > MAX_COLS_2) // 32639 * cols must fit an int32
+        return wrong(check, BN_ERR_UNSUPPORTED, "cols", "at most 65536 columns with two planes");
+    bool attends =
+        op->kind == BN_OP_QKV || op->kind == BN_OP_ATTENTION || op->kind == BN_OP_KV_COPY || op->kind == BN_OP_APPEND;
     if (!attends)
         return BN_OK;
     if (op->heads == 0 || op->heads > MAX_HEADS || op->kv_heads == 0 || op->heads % op->kv_heads)
@@ -196,6 +218,30 @@ static enum bn_result check_shape(const struct check *check)
     if (op->kind == BN_OP_QKV && (op->w[0].rows != op->heads * op->head_dim ||
                                   op->w[1].rows != op->kv_heads * op->head_dim || op->w[2].rows != op->w[1].rows))
         return wrong(check, BN_ERR_ARGUMENT, "w", "the rows of q, k and v do not fit the heads");
+    return BN_OK;
+}
+
+// What the op asks for beyond its kind, and what the device must be able to do then.
+static enum bn_result check_options(const struct check *check)
+{
+    const struct bn_op *op = check->op;
+    const struct {
+        const char *name;
+        uint32_t option;
+        bool wanted;
+    } options[] = {
+        {"planes", BN_OP_WITH_PLANES, op->planes == 2},
+        {"window", BN_OP_WITH_WINDOW, op->kind == BN_OP_ATTENTION && op->window},
+        {"norm2", BN_OP_WITH_HEAD_NORM, op->norm2.buffer != NULL},
+        {"activation", BN_OP_WITH_GELU,
+         (op->kind == BN_OP_GATE_UP || op->kind == BN_OP_ACTIVATE) && op->activation == BN_OP_GELU},
+        {"scale", BN_OP_WITH_SCALE, op->kind == BN_OP_EMBED && op->scale != 0},
+    };
+    struct bn_caps caps = {0};
+    check->device->driver->caps(check->device, &caps);
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+        if (options[i].wanted && !(caps.op_options & options[i].option))
+            return wrong(check, BN_ERR_UNSUPPORTED, options[i].name, "the device does not run ops with it");
     return BN_OK;
 }
 
@@ -213,8 +259,14 @@ enum bn_result bn_op_check(struct bn_device *device, const struct bn_op *op, siz
         return wrong(&check, BN_ERR_ARGUMENT, "rows", "at most 8 outputs");
     if (op->kind == BN_OP_GATE_UP && op->w[0].rows != op->w[1].rows)
         return wrong(&check, BN_ERR_ARGUMENT, "w", "gate and up differ in rows");
-    if (op->kind == BN_OP_GATE_UP && op->activation != BN_OP_RELU2 && op->activation != BN_OP_SILU)
+    bool activates = op->kind == BN_OP_GATE_UP || op->kind == BN_OP_ACTIVATE;
+    if (activates && (op->activation < BN_OP_RELU2 || op->activation > BN_OP_GELU))
         return wrong(&check, BN_ERR_ARGUMENT, "activation", "no such activation");
+    if ((op->kind == BN_OP_QKV || op->kind == BN_OP_APPEND) && !op->norm.buffer != !op->norm2.buffer)
+        return wrong(&check, BN_ERR_ARGUMENT, "norm2", "the heads of q and k are both normed or neither");
+    result = check_options(&check);
+    if (result != BN_OK)
+        return result;
     if (table[op->kind].weights == 0 && !device->driver->supports(device, op->kind, BN_LAYOUT_COUNT))
         return wrong(&check, BN_ERR_UNSUPPORTED, "kind", "the device does not run this op");
     return check_operands(&check);

@@ -113,7 +113,7 @@ static void check_attention(struct kern *t, const struct attention *a, const flo
         abort();
     for (uint32_t h = 0; h < g->group; h++) {
         double max = -INFINITY, ds = 0, den = 0;
-        for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t i = g->skip; i < n; i++) {
             double magnitude = 0;
             s[i] = 0;
             for (uint32_t d = 0; d < dim; d++) {
@@ -124,11 +124,11 @@ static void check_attention(struct kern *t, const struct attention *a, const flo
             max = fmax(max, s[i]);
             ds = fmax(ds, ((double)dim / 16 + 7) * U * magnitude);
         }
-        for (uint32_t i = 0; i < n; i++)
+        for (uint32_t i = g->skip; i < n; i++)
             den += s[i] = exp(s[i] - max);
         for (uint32_t d = 0; d < dim; d++) {
             double exact = 0, magnitude = 0;
-            for (uint32_t i = 0; i < n; i++) {
+            for (uint32_t i = g->skip; i < n; i++) {
                 exact += s[i] * kv_at(a, 1, i, d);
                 magnitude += s[i] * fabs(kv_at(a, 1, i, d));
             }
@@ -141,10 +141,11 @@ static void check_attention(struct kern *t, const struct attention *a, const flo
     free(s);
 }
 
-static void attend_case(struct kern *t, uint32_t n, uint32_t dim, uint32_t group, enum fill fill)
+static void attend_case(struct kern *t, uint32_t n, uint32_t dim, uint32_t group, uint32_t skip, enum fill fill)
 {
     struct attention a;
     attention_init(t, &a, n, dim, group, fill);
+    a.args.skip = skip;
     struct area want = area_new(a.out.size);
     a.args.out = (float *)(void *)want.data;
     t->oracle->attend(&a.args);
@@ -184,16 +185,26 @@ void test_attend(struct kern *t)
     static const uint32_t dims[] = {16, 64, 80, 128, 32, 96, 256};
     static const enum fill fills[] = {FILL_UNIT, FILL_TINY, FILL_TIES, FILL_HUGE, FILL_UNIT};
     for (uint32_t n = 1; n <= 70; n++)
-        attend_case(t, n, dims[n % 3], 1 + n % 5, fills[n % 5]);
+        attend_case(t, n, dims[n % 3], 1 + n % 5, 0, fills[n % 5]);
     for (uint32_t c = 0; c < 60; c++) {
         uint32_t n = 1 + random_below(t, 300), group = 1 + random_below(t, 8);
-        attend_case(t, n, dims[c % 7], group, fills[c % 5]);
+        attend_case(t, n, dims[c % 7], group, 0, fills[c % 5]);
     }
-    attend_case(t, 129, 512, 3, FILL_UNIT);
-    attend_case(t, 512, 128, 4, FILL_UNIT);
+    attend_case(t, 129, 512, 3, 0, FILL_UNIT);
+    attend_case(t, 512, 128, 4, 0, FILL_UNIT);
     for (uint32_t c = 0; c < 20; c++) {
         attend_not_finite(t, 0, 0x7e00); // NaN
         attend_not_finite(t, 1, 0x7e00);
         attend_not_finite(t, 1, 0xfc00); // -infinity
+    }
+}
+
+// A sliding window: the first positions of the first page are not attended.
+void test_window(struct kern *t)
+{
+    static const uint32_t dims[] = {16, 64, 256};
+    for (uint32_t c = 0; c < 60; c++) {
+        uint32_t n = 2 + random_below(t, c < 30 ? 63 : 200), most = n - 1 < 63 ? n - 1 : 63;
+        attend_case(t, n, dims[c % 3], 1 + c % 5, 1 + random_below(t, most), c % 2 ? FILL_UNIT : FILL_TINY);
     }
 }

@@ -27,6 +27,10 @@ static const struct {
     {"gate", test_gate, 0x4463a506b7294099},
     {"rope", test_rope, 0xe2c7a5bf921987c6},
     {"attend", test_attend, 0xad17b391e122f228},
+    {"window", test_window, 0xe76f18ad10caad43},
+    {"quantise16", test_quantise16, 0xefd6626e4877a4aa},
+    {"activate", test_activate, 0x95857f9dc6f35edd},
+    {"gelu", test_gelu, 0x2279c1874d24c212},
 };
 
 const char *const fill_names[FILL_COUNT] = {"unit", "wide", "finite", "tiny", "ties", "huge", "equal"};

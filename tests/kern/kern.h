@@ -73,6 +73,10 @@ void test_dequantise(struct kern *t);
 void test_gate(struct kern *t);
 void test_rope(struct kern *t);
 void test_attend(struct kern *t);
+void test_window(struct kern *t);
+void test_quantise16(struct kern *t);
+void test_activate(struct kern *t);
+void test_gelu(struct kern *t);
 
 int bench(const struct bn_isa *levels, size_t n, const char *only);
 
