@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 #include "devices/vulkan/device.h"
+#include "runtime/base/cache.h"
 
-enum { MAX_PATH_BYTES = 4096, MOST_BYTES = 64 << 20 };
+enum { MOST_BYTES = 64 << 20 };
 
 // Before the driver's data, which it must not see damaged: not every driver checks it.
 struct header {
@@ -33,38 +34,17 @@ static uint64_t key_of(const struct device *device)
     return hash_bytes(hash, properties->pipelineCacheUUID, VK_UUID_SIZE);
 }
 
-// The cache folder with `name` appended; false if there is none, or the path is too long.
-static bool folder(char *path, const char *name, bool make)
-{
-    const char *own = bn_env("BITNET_CACHE_DIR"), *xdg = bn_env("XDG_CACHE_HOME"), *home = bn_env("HOME");
-    int n = own    ? snprintf(path, MAX_PATH_BYTES, "%s", own)
-            : xdg  ? snprintf(path, MAX_PATH_BYTES, "%s/bitnet", xdg)
-            : home ? snprintf(path, MAX_PATH_BYTES, "%s/.cache/bitnet", home)
-                   : -1;
-    if (n < 0 || n >= MAX_PATH_BYTES - 64)
-        return false;
-    for (char *at = make ? strchr(path + 1, '/') : NULL; at; at = strchr(at + 1, '/')) {
-        *at = '\0';
-        mkdir(path, 0700); // what is wrong shows when the file is opened
-        *at = '/';
-    }
-    if (make)
-        mkdir(path, 0700);
-    snprintf(path + n, (size_t)(MAX_PATH_BYTES - n), "/%s", name);
-    return true;
-}
-
 static bool cache_path(const struct device *device, char *path, bool make)
 {
     char name[64];
     snprintf(name, sizeof(name), "vulkan-%016" PRIx64 ".bin", key_of(device));
-    return folder(path, name, make);
+    return bn_cache_path(path, name, make);
 }
 
 // The driver's data, or NULL if the file is missing, foreign or damaged.
 static void *read_cache(const struct device *device, size_t *bytes)
 {
-    char path[MAX_PATH_BYTES];
+    char path[BN_CACHE_PATH_BYTES];
     struct header header;
     struct stat st;
     int fd = cache_path(device, path, false) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -104,7 +84,7 @@ VkPipelineCache bn_vulkan_cache_load(struct device *device)
 
 static bool write_cache(const struct device *device, const void *data, size_t bytes)
 {
-    char path[MAX_PATH_BYTES], temporary[MAX_PATH_BYTES + 32];
+    char path[BN_CACHE_PATH_BYTES], temporary[BN_CACHE_PATH_BYTES + 32];
     if (!cache_path(device, path, true))
         return true; // nowhere to put it, and nobody wanted it
     snprintf(temporary, sizeof(temporary), "%s.%ld", path, (long)getpid());

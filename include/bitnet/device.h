@@ -59,9 +59,14 @@ BN_API BN_MUST_CHECK enum bn_result bn_device_list(struct bn_runtime *runtime, s
 // cost of busy cores for that second.
 enum bn_wait_mode { BN_WAIT_SLEEP, BN_WAIT_SPIN };
 
+// Where ternary weights are read whose form the device takes as it is. MAP: in place, from the mapped file. COPY: from the
+// device's memory, for the CPU in huge pages where the system gives them; faster, but slower to start and not shared between
+// processes. AUTO: what the machine's tuning says; else COPY for 64 MiB and more if four times as much memory is free.
+enum bn_load_mode { BN_LOAD_AUTO, BN_LOAD_MAP, BN_LOAD_COPY };
+
 // In what form ternary weights are kept whose scale is the tensor's. 2BIT: as most files have them, read in place. BASE3:
 // five in a byte, a fifth less to read and more to compute, repacked when the model is placed. The numbers are the same.
-// AUTO: what the machine's profile says, else 2BIT.
+// AUTO: what the machine's tuning says, else 2BIT.
 enum bn_packing { BN_PACKING_AUTO, BN_PACKING_2BIT, BN_PACKING_BASE3 };
 
 // How a device is opened. A driver ignores what is for others.
@@ -77,6 +82,27 @@ struct bn_device_options {
 
 // An opened device.
 struct bn_device;
+
+// What `bitnet-bench --tune` measured to be fastest on this machine's CPU. bn_device_open takes it where its options leave
+// the choice open and name no instruction set. It is kept in the cache folder, and holds for this CPU, the instruction set
+// chosen for it, and the number of CPUs that the process may use; one that does not fit is ignored, with a message.
+struct bn_tuning {
+    size_t size;
+    uint32_t threads; // 0: no choice
+    enum bn_packing packing;
+    enum bn_load_mode load;
+};
+
+// Threads: any.
+// Errors: BN_ERR_ARGUMENT, BN_ERR_NOT_FOUND (the machine was not tuned), BN_ERR_MODEL (it does not fit, or is damaged),
+//   BN_ERR_IO.
+BN_API BN_MUST_CHECK enum bn_result bn_tuning_read(struct bn_runtime *runtime, struct bn_tuning *tuning,
+                                                   struct bn_error *err);
+
+// Written to another file and renamed.
+// Threads: any. Errors: BN_ERR_ARGUMENT, BN_ERR_NOT_FOUND (no cache folder), BN_ERR_IO.
+BN_API BN_MUST_CHECK enum bn_result bn_tuning_write(struct bn_runtime *runtime, const struct bn_tuning *tuning,
+                                                    struct bn_error *err);
 
 // Opens the device that `selector` names: "cpu", "null", a device id ("gpu0"), a driver's name, "pci:0000:03:00.0",
 // "uuid:..." as a survey shows it, or one of these with a driver behind it, "gpu0/vulkan". NULL or "auto" takes

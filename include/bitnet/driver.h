@@ -23,7 +23,8 @@ struct bn_device {
     const struct bn_driver *driver;
     const struct bn_host *host;
     struct bn_device_info info;
-    struct bn_live *live; // the runtime's: which buffers there are
+    struct bn_live *live;   // the runtime's: which buffers there are
+    enum bn_load_mode load; // the runtime's: of the machine's tuning
 };
 
 // A command: a recorded list of ops.

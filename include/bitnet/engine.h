@@ -16,11 +16,6 @@ extern "C" {
 // takes SCAN for heads of 16 MiB and more, if the device can and n_outputs is at most BN_TOP_OUTPUTS.
 enum bn_head { BN_HEAD_AUTO, BN_HEAD_FULL, BN_HEAD_SCAN };
 
-// Where ternary weights are read whose form the device takes as it is. MAP: in place, from the mapped file. COPY: from the
-// device's memory, for the CPU in huge pages where the system gives them; faster, but slower to start and not shared between
-// processes. AUTO: what the machine's tuning says, else MAP.
-enum bn_load { BN_LOAD_AUTO, BN_LOAD_MAP, BN_LOAD_COPY };
-
 // What an engine reserves. Zero is the default of every field.
 struct bn_engine_config {
     size_t size;
@@ -30,7 +25,7 @@ struct bn_engine_config {
     uint32_t n_positions; // positions of the KV pool, shared by all sessions; 0: n_ctx * n_sessions
     uint32_t n_outputs;   // most rows of logits of one step; 0: n_sessions
     enum bn_head head;
-    enum bn_load load;
+    enum bn_load_mode load;
 };
 
 // A model placed on a device, with its KV pool.

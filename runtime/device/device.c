@@ -8,6 +8,7 @@
 #include "runtime/base/fail.h"
 #include "runtime/base/runtime.h"
 #include "runtime/device/fault.h"
+#include "runtime/device/tuning.h"
 #include "runtime/device/live.h"
 #include "runtime/device/op_check.h"
 #include "runtime/layout/layout.h"
@@ -162,6 +163,24 @@ static enum bn_result no_such_device(const struct bn_device_info *list, size_t n
     return bn_fail_at(err, BN_ERR_NOT_FOUND, NULL, selector, UINT64_MAX, "no such device; this machine has %s", known);
 }
 
+// What the options leave open is as the machine was tuned.
+static enum bn_load_mode apply_tuning(const struct bn_host *host, const struct bn_device_info *found,
+                                      struct bn_device_options *options)
+{
+    struct bn_tuning tuning;
+    struct bn_error err = {0};
+    if (strcmp(found->driver, "cpu") != 0 || options->isa || bn_env("BITNET_CPU_ISA"))
+        return BN_LOAD_AUTO;
+    enum bn_result result = bn_tuning_load(found, &tuning, &err);
+    if (result != BN_OK && result != BN_ERR_NOT_FOUND)
+        bn_log(host, BN_LOG_WARNING, "%s: %s", err.file, err.message);
+    if (options->threads == 0)
+        options->threads = tuning.threads;
+    if (options->packing == BN_PACKING_AUTO)
+        options->packing = tuning.packing;
+    return tuning.load;
+}
+
 static enum bn_result open_found(const struct bn_host *host, const struct bn_device_info *found,
                                  const struct bn_device_options *options, struct bn_device **out, struct bn_error *err)
 {
@@ -209,7 +228,11 @@ enum bn_result bn_device_open(struct bn_runtime *runtime, const char *selector, 
         return bn_fail_at(err, found->state == BN_STATE_DISABLED ? BN_ERR_UNSUPPORTED : BN_ERR_UNAVAILABLE, NULL,
                           found->id, UINT64_MAX, "%s: %s; %s", bn_device_state_name(found->state), found->reason,
                           found->mend);
-    return open_found(&runtime->host, found, &own, out, err);
+    enum bn_load_mode load = apply_tuning(&runtime->host, found, &own);
+    result = open_found(&runtime->host, found, &own, out, err);
+    if (result == BN_OK)
+        (*out)->load = load;
+    return result;
 }
 
 void bn_device_close(struct bn_device *device)

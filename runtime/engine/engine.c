@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/dmath.h"
 #include "runtime/base/fail.h"
 #include "runtime/base/runtime.h"
@@ -13,7 +14,8 @@ enum {
     MAX_POSITIONS = 1 << 24,
     MAX_SESSIONS = 1 << 16,
     MAX_BATCH = 1 << 16,
-    SCAN_FROM = 16 << 20
+    SCAN_FROM = 16 << 20,
+    COPY_FROM = 64 << 20
 };
 
 static enum bn_result fill_in_config(struct bn_engine_config *config, const struct bn_model_info *info,
@@ -150,6 +152,17 @@ static bool wants_scan(const struct bn_engine *engine)
             bn_layout_bytes(head->layout, head->rows, head->cols) >= SCAN_FROM);
 }
 
+// Whether weights that could be read in place are copied: bn_load.
+static bool copies_weights(const struct bn_engine *engine)
+{
+    enum bn_load_mode load = engine->config.load != BN_LOAD_AUTO ? engine->config.load : engine->device->load;
+    if (load != BN_LOAD_AUTO || engine->device->info.kind != BN_DEVICE_CPU)
+        return load == BN_LOAD_COPY;
+    uint64_t total, available, bytes = engine->model->info.bytes;
+    bn_memory_info(&total, &available);
+    return bytes >= COPY_FROM && available / 4 >= bytes;
+}
+
 static enum bn_result build(struct bn_engine *engine, struct bn_error *err)
 {
     struct bn_engine_config *config = &engine->config;
@@ -175,7 +188,7 @@ static enum bn_result build(struct bn_engine *engine, struct bn_error *err)
     if (result == BN_OK && (!engine->copies || !engine->adjusted || !engine->adjusted_list || !engine->candidates))
         result = bn_fail_memory(err, n_vocab * sizeof(*engine->candidates), "the sampler");
     if (result == BN_OK)
-        result = bn_placement_init(&engine->placement, engine->model, engine->device, config->load == BN_LOAD_COPY, err);
+        result = bn_placement_init(&engine->placement, engine->model, engine->device, copies_weights(engine), err);
     if (result == BN_OK && wants_scan(engine))
         result = bn_scan_init(&engine->scan, engine->device, engine->model->output, engine->placement.head.layout, err);
     if (result == BN_OK)

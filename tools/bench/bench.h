@@ -30,7 +30,7 @@ struct settings {
     int head;
     uint32_t top_k;
     const char *plot;
-    bool kernels, breakdown;
+    bool kernels, breakdown, tune;
     int output;
     bool json, csv, quiet;
 };
@@ -132,6 +132,7 @@ struct result {
     char device[16], isa[16];
     uint32_t threads;
     enum pages pages;  // asked for
+    int packing, mmap; // as the settings had them
     double huge_share; // of the weights in huge pages; NaN if they are read from the file
     uint32_t n_prompt, n_gen, depth, sessions, n_batch, n_ubatch;
     uint32_t batch;  // rows computed at once
@@ -192,6 +193,7 @@ int bench_find_model(struct bench *bench);
 // With every thread count and page policy: measures the machine, opens the model, runs all tests.
 int tests_run(struct bench *bench);
 int kernels_run(struct bench *bench);
+int tune_run(struct bench *bench); // --tune: finds what is fastest, and writes it down
 
 int report_print(struct bench *bench);
 void report_notes(const struct bench *bench);                                    // on stderr

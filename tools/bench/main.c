@@ -110,7 +110,9 @@ int main(int argc, char **argv)
     if (go && !exit_code && bench.settings.plot)
         exit_code = plot_check(bench.settings.plot);
     if (go && !exit_code)
-        exit_code = bench.settings.kernels ? kernels_run(&bench) : tests_run(&bench);
+        exit_code = bench.settings.kernels ? kernels_run(&bench)
+                    : bench.settings.tune  ? tune_run(&bench)
+                                           : tests_run(&bench);
     if (go && !exit_code)
         exit_code = bench.settings.output == OUTPUT_JSON ? report_print_json(&bench) : report_print(&bench);
     if (go && !exit_code && bench.settings.plot)

@@ -143,6 +143,11 @@ static const struct tool_option options[] = {
      .names = "--breakdown",
      TOOL_FLAG(S, breakdown),
      .help = "where a token's time goes, op by op, and what waiting costs; looking at the clock takes a little of it"},
+    {.names = "--tune",
+     TOOL_FLAG(S, tune),
+     .help = "find the threads, and the form and place of weights, with which this model decodes fastest; what was "
+             "found goes to "
+             "the cache folder, and later runs of all programs take it where their options say nothing else"},
     {.names = "--kernels",
      TOOL_FLAG(S, kernels),
      .help = "time single kernels of every instruction set level at the shapes of 2B-4T, instead of a model"},

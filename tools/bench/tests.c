@@ -231,6 +231,8 @@ static int run_test(struct bench *bench, struct rig *rig, const struct test *tes
     struct result *result = &bench->results[bench->n_results++];
     *result = (struct result){.threads = device->threads,
                               .pages = pages,
+                              .packing = bench->settings.packing,
+                              .mmap = bench->settings.mmap,
                               .huge_share = rig->huge_share,
                               .n_prompt = test->n_prompt,
                               .n_gen = test->n_gen,
@@ -465,7 +467,7 @@ int tests_run(struct bench *bench)
 {
     int exit_code = 0;
     bench->has_tests = any(&bench->plan.prompts) || any(&bench->plan.gens) || bench->plan.pair_prompts.n;
-    if (bench->has_tests)
+    if (bench->has_tests && !bench->model_path)
         exit_code = bench_find_model(bench);
     if (bench->has_tests && !exit_code)
         exit_code = note_model(bench);
