@@ -6,6 +6,9 @@
 #include <cpuid.h>
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
+#elif defined(__riscv)
+#include <sys/auxv.h>
+#include <sys/prctl.h>
 #endif
 
 // CPU features that the table names; set only if the operating system saves the registers too.
@@ -22,6 +25,8 @@ enum {
     BN_CPU_NEON = 1 << 0,
     BN_CPU_DOTPROD = 1 << 1,
     BN_CPU_I8MM = 1 << 2,
+#elif defined(__riscv)
+    BN_CPU_RVV = 1 << 0, // version 1.0
 #endif
 };
 
@@ -99,6 +104,31 @@ static uint32_t cpu_features(void)
     if (getauxval(AT_HWCAP2) & HWCAP2_I8MM)
         features |= BN_CPU_I8MM;
     return features;
+}
+#elif defined(__riscv)
+#define HWCAP_V (1ul << ('V' - 'A'))
+#define RISCV_V_GET_CONTROL 70 // of prctl, Linux 6.5
+#define RISCV_V_OFF 1
+
+// The kernel's bit alone does not say which version: old ones of some vendors set it for 0.7.1 also. There the last three bits
+// of a type are two of register groups and one of the width, so that the type of 16-bit elements in single registers means
+// 32 bits. The instruction runs on both.
+static bool is_version_1(void)
+{
+    unsigned long bytes, halves;
+    __asm__ volatile(".insn i 0x57, 7, %0, x0, 0" : "=r"(bytes));  // vsetvli %0, zero, e8, m1
+    __asm__ volatile(".insn i 0x57, 7, %0, x0, 8" : "=r"(halves)); // vsetvli %0, zero, e16, m1
+    return bytes == 2 * halves;
+}
+
+static uint32_t cpu_features(void)
+{
+    if (!(getauxval(AT_HWCAP) & HWCAP_V))
+        return 0;
+    int control = prctl(RISCV_V_GET_CONTROL, 0, 0, 0, 0); // an error before Linux 6.5: nobody forbids it
+    if (control >= 0 && (control & 3) == RISCV_V_OFF)
+        return 0;
+    return is_version_1() ? BN_CPU_RVV : 0;
 }
 #else
 static uint32_t cpu_features(void)

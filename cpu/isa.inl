@@ -11,4 +11,6 @@ BN_ISA(avx512vnni, BN_CPU_AVX2 | BN_CPU_FMA | BN_CPU_F16C | BN_CPU_BMI2 | BN_CPU
 BN_ISA(neon, BN_CPU_NEON)
 BN_ISA(dotprod, BN_CPU_NEON | BN_CPU_DOTPROD)
 BN_ISA(i8mm, BN_CPU_NEON | BN_CPU_DOTPROD | BN_CPU_I8MM)
+#elif defined(BN_HAVE_RVV) // and the compiler knows the intrinsics
+BN_ISA(rvv, BN_CPU_RVV)
 #endif

@@ -36,5 +36,9 @@ aarch64)
     levels_are neoverse-n1 'scalar neon dotprod'
     levels_are max 'scalar neon dotprod i8mm'
     ;;
+riscv64)
+    levels_are rv64 'scalar'
+    levels_are rv64,v=true,vext_spec=v1.0 'scalar rvv'
+    ;;
 esac
 exit $failed
