@@ -156,6 +156,10 @@ static bool vulkan_supports(struct bn_device *device, enum bn_op_kind kind, enum
     case BN_OP_QKV:
     case BN_OP_GATE_UP:
         return layout == BN_LAYOUT_I2S_A;
+    case BN_OP_NORM_MATMUL:
+    case BN_OP_NORM_QKV:
+    case BN_OP_NORM_GATE_UP:
+        return layout == BN_LAYOUT_I2S_A && device_of(device)->adapter.features.fused;
     case BN_OP_QUANTISE:
     case BN_OP_ATTENTION:
     case BN_OP_NORM:

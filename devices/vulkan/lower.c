@@ -97,18 +97,23 @@ static uint32_t lower_embed(const struct lowering *l, struct dispatch *list)
     return 1;
 }
 
-static uint32_t lower_quantise(const struct lowering *l, struct dispatch *list)
+static void add_quantise(const struct lowering *l, struct dispatch *list, VkDeviceAddress out, VkDeviceAddress scales)
 {
     struct dispatch *d = begin(l->device, list, SHADER_QUANTISE, groups(l->op->rows, 1), 1);
     push_address(d, l->slot);
     push_span(d, &l->op->in);
     push_span(d, &l->op->norm);
-    push_span(d, &l->op->out);
-    push_span(d, &l->op->out2);
+    push_address(d, out);
+    push_address(d, scales);
     push_u32(d, l->index);
     push_u32(d, l->op->cols);
     push_u32(d, l->op->norm.buffer != NULL);
     push_f32(d, l->op->eps);
+}
+
+static uint32_t lower_quantise(const struct lowering *l, struct dispatch *list)
+{
+    add_quantise(l, list, bn_vulkan_address(&l->op->out), bn_vulkan_address(&l->op->out2));
     return 1;
 }
 
@@ -125,43 +130,91 @@ static uint32_t lower_norm(const struct lowering *l, struct dispatch *list)
     return 1;
 }
 
-// Groups of four weight rows that a ternary op has.
-static uint32_t row_groups(const struct bn_op *op)
+// How a ternary op is lowered.
+struct ternary {
+    uint32_t mode;
+    bool fused;
+};
+
+static struct ternary ternary_of(const struct bn_op *op)
 {
-    if (op->kind == BN_OP_QKV)
-        return (op->w[0].rows + op->w[1].rows + op->w[2].rows) / 4;
-    return op->kind == BN_OP_GATE_UP ? (op->w[0].rows + 1) / 2 : (op->w[0].rows + 3) / 4;
+    switch (op->kind) {
+    case BN_OP_QKV:
+    case BN_OP_NORM_QKV:
+        return (struct ternary){MODE_QKV, op->kind == BN_OP_NORM_QKV};
+    case BN_OP_GATE_UP:
+    case BN_OP_NORM_GATE_UP:
+        return (struct ternary){MODE_GATE_UP, op->kind == BN_OP_NORM_GATE_UP};
+    default:
+        return (struct ternary){MODE_MATMUL, op->kind == BN_OP_NORM_MATMUL};
+    }
 }
 
-static uint32_t lower_ternary(const struct lowering *l, struct dispatch *list)
+// Whether the shader may quantise: one row, and it fits the memory of a workgroup, with some 2 KiB for sums.
+static bool quantises_itself(const struct device *device, const struct bn_op *op)
+{
+    return op->rows == 1 &&
+           bn_padded_cols(op->cols) + 2048 <= device->adapter.properties.limits.maxComputeSharedMemorySize;
+}
+
+// Groups of four weight rows.
+static uint32_t row_groups(const struct bn_op *op, uint32_t mode)
+{
+    if (mode == MODE_QKV)
+        return (op->w[0].rows + op->w[1].rows + op->w[2].rows) / 4;
+    return mode == MODE_GATE_UP ? (op->w[0].rows + 1) / 2 : (op->w[0].rows + 3) / 4;
+}
+
+// The int8 rows of a fused op that needs them outside of workgroups, and their scales behind.
+static uint64_t quantised_bytes(const struct bn_op *op)
+{
+    return (uint64_t)op->rows * bn_padded_cols(op->cols);
+}
+
+static void push_ternary(const struct lowering *l, struct dispatch *d, const struct ternary *t)
 {
     const struct bn_op *op = l->op;
-    bool qkv = op->kind == BN_OP_QKV;
-    uint32_t in_group = threads_of(l->device, SHADER_TERNARY) / LANES;
-    struct dispatch *d = begin(l->device, list, SHADER_TERNARY, groups(row_groups(op), in_group), groups(op->rows, 1));
-    d->constants[1] = LANES;
-    d->constants[2] = qkv ? MODE_QKV : op->kind == BN_OP_GATE_UP ? MODE_GATE_UP : MODE_MATMUL;
-    d->constants[3] = bn_padded_cols(op->cols);
-    d->constants[4] = op->cols;
-    push_address(d, l->slot);
-    push_span(d, &op->in);
-    push_span(d, &op->in2);
     for (int i = 0; i < 3; i++)
         push_span(d, &op->w[i].data);
     push_span(d, &op->out);
-    push_span(d, qkv ? &op->kv : &op->in3);
+    push_span(d, t->mode == MODE_QKV ? &op->kv : &op->in3);
     push_span(d, &op->rope);
     push_u32(d, l->index);
     push_u32(d, op->w[0].rows);
-    push_u32(d, (op->in3.buffer ? FLAG_ADD : 0u) |
-                    (op->kind == BN_OP_GATE_UP && op->activation == BN_OP_SILU ? FLAG_SILU : 0u));
+    push_u32(d, (op->in3.buffer ? FLAG_ADD : 0u) | (op->norm.buffer ? FLAG_NORM : 0u) |
+                    (t->mode == MODE_GATE_UP && op->activation == BN_OP_SILU ? FLAG_SILU : 0u));
     for (int i = 0; i < 3; i++)
         push_f32(d, op->w[i].scale);
     push_u32(d, op->heads | op->kv_heads << 16);
     push_u32(d, op->head_dim | (op->rope_order == BN_ROPE_PAIRS ? 0x8000u : 0u) | op->layer << 16);
-    push_u32(d, qkv ? page_bytes(op) / 4 : 0);
+    push_u32(d, t->mode == MODE_QKV ? page_bytes(op) / 4 : 0);
     push_f32(d, op->eps);
-    return 1;
+}
+
+static uint32_t lower_ternary(const struct lowering *l, struct dispatch *list)
+{
+    enum { SOFTWARE_FUSED_GROUPS = 8 }; // a CPU repeats the norm for each of its threads, and some more for balance
+    const struct bn_op *op = l->op;
+    struct ternary t = ternary_of(op);
+    bool fused = t.fused && quantises_itself(l->device, op), software = l->device->adapter.info.kind == BN_DEVICE_CPU;
+    uint32_t n = 0;
+    if (t.fused && !fused)
+        add_quantise(l, &list[n++], l->temporary, l->temporary + quantised_bytes(op));
+    enum shader shader = fused ? SHADER_TERNARY_FUSED : SHADER_TERNARY;
+    uint32_t x = groups(row_groups(op, t.mode), threads_of(l->device, shader) / LANES);
+    x = fused && software && x > SOFTWARE_FUSED_GROUPS ? SOFTWARE_FUSED_GROUPS : x;
+    struct dispatch *d = begin(l->device, &list[n++], shader, x, groups(op->rows, 1));
+    d->constants[1] = LANES;
+    d->constants[2] = t.mode;
+    d->constants[3] = bn_padded_cols(op->cols);
+    d->constants[4] = op->cols;
+    push_address(d, l->slot);
+    push_address(d, t.fused && !fused ? l->temporary : bn_vulkan_address(&op->in));
+    push_address(d, fused     ? bn_vulkan_address(&op->norm)
+                    : t.fused ? l->temporary + quantised_bytes(op)
+                              : bn_vulkan_address(&op->in2));
+    push_ternary(l, d, &t);
+    return n;
 }
 
 static uint32_t lower_attention(const struct lowering *l, struct dispatch *list)
@@ -272,10 +325,13 @@ static uint32_t lower_copy(const struct lowering *l, struct dispatch *list)
 }
 
 static uint32_t (*const table[BN_OP_COUNT])(const struct lowering *l, struct dispatch *list) = {
-    [BN_OP_EMBED] = lower_embed, [BN_OP_QUANTISE] = lower_quantise, [BN_OP_MATMUL] = lower_ternary,
-    [BN_OP_QKV] = lower_ternary, [BN_OP_GATE_UP] = lower_ternary,   [BN_OP_ATTENTION] = lower_attention,
-    [BN_OP_NORM] = lower_norm,   [BN_OP_HEAD] = lower_head,         [BN_OP_KV_COPY] = lower_kv_copy,
-    [BN_OP_COPY] = lower_copy,   [BN_OP_TOP] = lower_top,
+    [BN_OP_EMBED] = lower_embed,      [BN_OP_QUANTISE] = lower_quantise,
+    [BN_OP_MATMUL] = lower_ternary,   [BN_OP_QKV] = lower_ternary,
+    [BN_OP_GATE_UP] = lower_ternary,  [BN_OP_ATTENTION] = lower_attention,
+    [BN_OP_NORM] = lower_norm,        [BN_OP_HEAD] = lower_head,
+    [BN_OP_TOP] = lower_top,          [BN_OP_KV_COPY] = lower_kv_copy,
+    [BN_OP_COPY] = lower_copy,        [BN_OP_NORM_MATMUL] = lower_ternary,
+    [BN_OP_NORM_QKV] = lower_ternary, [BN_OP_NORM_GATE_UP] = lower_ternary,
 };
 
 enum bn_result bn_vulkan_check(const struct device *device, const struct bn_op *op, struct bn_error *err)
@@ -297,7 +353,10 @@ enum bn_result bn_vulkan_check(const struct device *device, const struct bn_op *
 
 uint64_t bn_vulkan_temporary(const struct device *device, const struct bn_op *op)
 {
-    return op->kind == BN_OP_TOP ? op->rows * top_words(op) * sizeof(uint32_t) : 0;
+    if (op->kind == BN_OP_TOP)
+        return op->rows * top_words(op) * sizeof(uint32_t);
+    bool fused = op->kind == BN_OP_NORM_MATMUL || op->kind == BN_OP_NORM_QKV || op->kind == BN_OP_NORM_GATE_UP;
+    return fused && !quantises_itself(device, op) ? quantised_bytes(op) + op->rows * sizeof(struct bn_row_scale) : 0;
 }
 
 uint32_t bn_vulkan_lower(const struct device *device, const struct bn_op *op, uint32_t index, VkDeviceAddress slot,

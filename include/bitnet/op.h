@@ -121,6 +121,11 @@ enum bn_op_kind {
     BN_OP_APPEND,
     // out f32 [R][cols] = activation(in) * in2. out may be the memory of either.
     BN_OP_ACTIVATE,
+    // BN_OP_QUANTISE of in f32 [R][cols] with norm, or without, and then BN_OP_MATMUL, BN_OP_QKV or BN_OP_GATE_UP of the result,
+    // which is not kept. For devices to which a kernel more is dearer than a norm more; out must not overlap in.
+    BN_OP_NORM_MATMUL,
+    BN_OP_NORM_QKV,
+    BN_OP_NORM_GATE_UP,
     BN_OP_COUNT,
 };
 

@@ -203,8 +203,9 @@ static enum bn_result check_shape(const struct check *check)
         return wrong(check, BN_ERR_ARGUMENT, "planes", "must be 0, 1 or 2, and fit the kind");
     if (op->planes == 2 && op->cols > MAX_COLS_2) // 32639 * cols must fit an int32
         return wrong(check, BN_ERR_UNSUPPORTED, "cols", "at most 65536 columns with two planes");
+    bool is_qkv = op->kind == BN_OP_QKV || op->kind == BN_OP_NORM_QKV;
     bool attends =
-        op->kind == BN_OP_QKV || op->kind == BN_OP_ATTENTION || op->kind == BN_OP_KV_COPY || op->kind == BN_OP_APPEND;
+        is_qkv || op->kind == BN_OP_ATTENTION || op->kind == BN_OP_KV_COPY || op->kind == BN_OP_APPEND;
     if (!attends)
         return BN_OK;
     if (op->heads == 0 || op->heads > MAX_HEADS || op->kv_heads == 0 || op->heads % op->kv_heads)
@@ -215,8 +216,8 @@ static enum bn_result check_shape(const struct check *check)
         return wrong(check, BN_ERR_ARGUMENT, "layer", "out of range");
     if (op->positions == 0)
         return wrong(check, BN_ERR_ARGUMENT, "positions", "must not be 0");
-    if (op->kind == BN_OP_QKV && (op->w[0].rows != op->heads * op->head_dim ||
-                                  op->w[1].rows != op->kv_heads * op->head_dim || op->w[2].rows != op->w[1].rows))
+    if (is_qkv && (op->w[0].rows != op->heads * op->head_dim || op->w[1].rows != op->kv_heads * op->head_dim ||
+                   op->w[2].rows != op->w[1].rows))
         return wrong(check, BN_ERR_ARGUMENT, "w", "the rows of q, k and v do not fit the heads");
     return BN_OK;
 }
@@ -234,7 +235,7 @@ static enum bn_result check_options(const struct check *check)
         {"window", BN_OP_WITH_WINDOW, op->kind == BN_OP_ATTENTION && op->window},
         {"norm2", BN_OP_WITH_HEAD_NORM, op->norm2.buffer != NULL},
         {"activation", BN_OP_WITH_GELU,
-         (op->kind == BN_OP_GATE_UP || op->kind == BN_OP_ACTIVATE) && op->activation == BN_OP_GELU},
+         (op->kind == BN_OP_GATE_UP || op->kind == BN_OP_NORM_GATE_UP || op->kind == BN_OP_ACTIVATE) && op->activation == BN_OP_GELU},
         {"scale", BN_OP_WITH_SCALE, op->kind == BN_OP_EMBED && op->scale != 0},
     };
     struct bn_caps caps = {0};
@@ -257,9 +258,10 @@ enum bn_result bn_op_check(struct bn_device *device, const struct bn_op *op, siz
         return result;
     if (op->kind == BN_OP_TOP && op->rows > BN_TOP_OUTPUTS)
         return wrong(&check, BN_ERR_ARGUMENT, "rows", "at most 8 outputs");
-    if (op->kind == BN_OP_GATE_UP && op->w[0].rows != op->w[1].rows)
+    bool gates = op->kind == BN_OP_GATE_UP || op->kind == BN_OP_NORM_GATE_UP;
+    if (gates && op->w[0].rows != op->w[1].rows)
         return wrong(&check, BN_ERR_ARGUMENT, "w", "gate and up differ in rows");
-    bool activates = op->kind == BN_OP_GATE_UP || op->kind == BN_OP_ACTIVATE;
+    bool activates = gates || op->kind == BN_OP_ACTIVATE;
     if (activates && (op->activation < BN_OP_RELU2 || op->activation > BN_OP_GELU))
         return wrong(&check, BN_ERR_ARGUMENT, "activation", "no such activation");
     if ((op->kind == BN_OP_QKV || op->kind == BN_OP_APPEND) && !op->norm.buffer != !op->norm2.buffer)

@@ -133,6 +133,7 @@ static enum bn_result create_buffers(struct bn_engine *engine, struct bn_error *
 static enum bn_result create_sched(struct bn_engine *engine, const struct bn_slot_limits *limits, struct bn_error *err)
 {
     struct bn_plan_config plan = {
+        .device = engine->device,
         .model = engine->model,
         .placement = &engine->placement,
         .scan = &engine->scan,

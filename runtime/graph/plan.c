@@ -44,19 +44,38 @@ static void add_quantise(struct builder *builder, const struct bn_span *in, cons
     op->out2 = builder->config->activations.scales;
 }
 
-// An op that multiplies the quantised activations.
-static struct bn_op *add_multiply(struct builder *builder, enum bn_op_kind kind, uint32_t cols)
+// What a ternary op is called when it quantises its input itself.
+static enum bn_op_kind fused_kind(enum bn_op_kind kind)
 {
-    struct bn_op *op = add(builder, kind, cols);
-    op->in = builder->config->activations.quantised;
-    op->in2 = builder->config->activations.scales;
+    return kind == BN_OP_MATMUL ? BN_OP_NORM_MATMUL : kind == BN_OP_QKV ? BN_OP_NORM_QKV : BN_OP_NORM_GATE_UP;
+}
+
+// An op that multiplies `in`, normed and quantised, by n matrices: one op where the device has it and there is one row, so that
+// the norm is cheap to repeat; else two.
+static struct bn_op *add_multiply(struct builder *builder, enum bn_op_kind kind, const struct bn_span *in,
+                                  const struct bn_span *norm, const struct bn_weight *const *w, int n)
+{
+    const struct bn_activations *a = &builder->config->activations;
+    bool fused = builder->rows == 1;
+    for (int i = 0; i < n; i++)
+        fused = fused && bn_device_supports(builder->config->device, fused_kind(kind), w[i]->layout);
+    if (!fused)
+        add_quantise(builder, in, norm, w[0]->cols);
+    struct bn_op *op = add(builder, fused ? fused_kind(kind) : kind, w[0]->cols);
+    op->in = fused ? *in : a->quantised;
+    if (fused)
+        op->norm = *norm;
+    else
+        op->in2 = a->scales;
+    for (int i = 0; i < n; i++)
+        op->w[i] = *w[i];
     return op;
 }
 
-static void add_residual(struct builder *builder, const struct bn_weight *w)
+static void add_residual(struct builder *builder, const struct bn_span *in, const struct bn_span *norm,
+                         const struct bn_weight *w)
 {
-    struct bn_op *op = add_multiply(builder, BN_OP_MATMUL, w->cols);
-    op->w[0] = *w;
+    struct bn_op *op = add_multiply(builder, BN_OP_MATMUL, in, norm, &w, 1);
     op->in3 = op->out = builder->config->activations.x;
 }
 
@@ -65,13 +84,9 @@ static void add_layer(struct builder *builder, uint32_t layer)
     const struct bn_plan_config *config = builder->config;
     const struct bn_activations *a = &config->activations;
     const struct bn_placed_layer *w = &config->placement->layers[layer];
-    uint32_t n_embd = config->model->info.n_embd;
 
-    add_quantise(builder, &a->x, &w->attn_norm, n_embd);
-    struct bn_op *op = add_multiply(builder, BN_OP_QKV, n_embd);
-    op->w[0] = w->q;
-    op->w[1] = w->k;
-    op->w[2] = w->v;
+    const struct bn_weight *qkv[] = {&w->q, &w->k, &w->v}, *gate_up[] = {&w->gate, &w->up};
+    struct bn_op *op = add_multiply(builder, BN_OP_QKV, &a->x, &w->attn_norm, qkv, 3);
     op->out = a->q;
     op->kv = config->kv;
     op->rope = config->rope;
@@ -81,19 +96,14 @@ static void add_layer(struct builder *builder, uint32_t layer)
     op->out = a->attended;
     op->kv = config->kv;
     op->layer = layer;
-    add_quantise(builder, &a->attended, &w->attn_sub_norm, w->o.cols);
-    add_residual(builder, &w->o);
+    add_residual(builder, &a->attended, &w->attn_sub_norm, &w->o);
 
-    add_quantise(builder, &a->x, &w->ffn_norm, n_embd);
-    op = add_multiply(builder, BN_OP_GATE_UP, n_embd);
-    op->w[0] = w->gate;
-    op->w[1] = w->up;
+    op = add_multiply(builder, BN_OP_GATE_UP, &a->x, &w->ffn_norm, gate_up, 2);
     op->out = a->hidden;
-    add_quantise(builder, &a->hidden, &w->ffn_sub_norm, w->down.cols);
-    add_residual(builder, &w->down);
+    add_residual(builder, &a->hidden, &w->ffn_sub_norm, &w->down);
 }
 
-void bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_t outputs, struct bn_op *ops)
+size_t bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_t outputs, struct bn_op *ops)
 {
     struct builder builder = {config, rows, ops, 0};
     const struct bn_placement *placement = config->placement;
@@ -116,7 +126,7 @@ void bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_t 
     op->in = config->activations.final;
     op->out = config->activations.logits;
     if (!config->scan->buffer)
-        return;
+        return builder.n;
     builder.rows = outputs < BN_TOP_OUTPUTS ? outputs : BN_TOP_OUTPUTS;
     op = add(&builder, BN_OP_TOP, n_embd);
     op->w[0] = placement->head;
@@ -125,4 +135,5 @@ void bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_t 
     op->in3 = config->scan->info;
     op->out = config->activations.tops;
     op->out2 = config->activations.logits;
+    return builder.n;
 }

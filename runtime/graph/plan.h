@@ -19,6 +19,7 @@ struct bn_activations {
 };
 
 struct bn_plan_config {
+    struct bn_device *device; // fused ops are used where it has them
     const struct bn_model *model;
     const struct bn_placement *placement;
     const struct bn_scan *scan; // its buffer may be NULL
@@ -27,9 +28,10 @@ struct bn_plan_config {
     uint32_t positions; // most of a sequence
 };
 
-size_t bn_plan_size(const struct bn_plan_config *config); // number of ops
+size_t bn_plan_size(const struct bn_plan_config *config); // most ops
 
-// Writes bn_plan_size ops for replays of at most `rows` rows, `outputs` of which go through the head.
-void bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_t outputs, struct bn_op *ops);
+// Writes at most bn_plan_size ops for replays of at most `rows` rows, `outputs` of which go through the head; returns their
+// number.
+size_t bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_t outputs, struct bn_op *ops);
 
 #endif

@@ -11,10 +11,10 @@ static enum bn_result record(struct bn_sched *sched, const struct bn_plan_config
 {
     uint32_t rows = sched->buckets[bucket];
     uint32_t outputs = rows < sched->limits.outputs ? rows : sched->limits.outputs;
-    bn_plan_build(plan, rows, outputs, ops);
+    size_t n = bn_plan_build(plan, rows, outputs, ops);
     struct bn_span span = {slot->buffer, 0, slot->buffer->size};
     sched->records++;
-    return bn_command_record(sched->device, ops, bn_plan_size(plan), &span, &slot->commands[bucket], err);
+    return bn_command_record(sched->device, ops, n, &span, &slot->commands[bucket], err);
 }
 
 enum bn_result bn_sched_init(struct bn_sched *sched, struct bn_device *device, const struct bn_plan_config *plan,

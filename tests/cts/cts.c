@@ -21,6 +21,7 @@ static const struct {
     NO_ARITHMETIC("not_finite"),
     NO_ARITHMETIC("scaled_matmul"),
     NO_ARITHMETIC("scaled_gate"),
+    NO_ARITHMETIC("fused"),
     {"ivpu", "open", "a prototype: it tells what is there and runs nothing"},
     {"amdxdna", "open", "a prototype: it tells what is there and runs nothing"},
 };
@@ -168,7 +169,7 @@ int main(int argc, char **argv)
     cts.exact = strcmp(cts.device->info.driver, "cpu") == 0; // docs/numerics.md promises its bits, and no other's
     snprintf(cts.selector, sizeof(cts.selector), "%s/%s", cts.device->info.id, cts.device->info.driver);
     unsigned run = 0, wrong = 0;
-    const struct cts_case *const lists[] = {cts_device_cases, cts_op_cases, cts_scaled_cases};
+    const struct cts_case *const lists[] = {cts_device_cases, cts_op_cases, cts_scaled_cases, cts_fused_cases};
     for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++)
         for (const struct cts_case *c = lists[l]; c->name; c++)
             if (wanted(c->name, argv + first, argc - first)) {

@@ -28,7 +28,8 @@ struct cts_case {
     void (*run)(struct cts *cts);
 };
 
-extern const struct cts_case cts_device_cases[], cts_op_cases[], cts_scaled_cases[]; // end with a NULL name
+extern const struct cts_case cts_device_cases[], cts_op_cases[], cts_scaled_cases[],
+    cts_fused_cases[]; // end with a NULL name
 
 #define CTS_CHECK(condition, ...)                                                                                      \
     do {                                                                                                               \

@@ -5,6 +5,8 @@
 #include "tests/e2e/harness.h"
 
 enum { TOKENS = 88, CHUNK = 40 };
+enum { PER_LAYER = 6, AROUND = 10 }; // most dispatches of a token: of a layer, and of embedding, norm, head, copies
+static uint64_t dispatches;          // of the last step
 static const float BOUND = 0.3f;
 
 static const char story[] =
@@ -30,7 +32,11 @@ static float *run(struct rig *rig, const int32_t *tokens)
     for (size_t at = 0; at < TOKENS;) {
         size_t n = at == 0 ? CHUNK : 1;
         struct bn_step_item item = {.session = session, .tokens = tokens + at, .n_tokens = n, .n_logits = n};
+        struct bn_device_status before, after;
+        bn_device_get_status(rig->device, &before);
         MUST(bn_engine_step(rig->engine, &item, 1, &error));
+        bn_device_get_status(rig->device, &after);
+        dispatches = after.dispatches - before.dispatches;
         memcpy(logits + at * rig->n_vocab, item.logits, sizeof(float) * n * rig->n_vocab);
         at += n;
     }
@@ -73,6 +79,9 @@ int main(int argc, char **argv)
                      &error));
     CHECK(n >= TOKENS, "the story has %zu tokens", n);
     float *expected = run(&cpu, tokens), *got = run(&other, tokens), largest = 0;
+    uint32_t layers = bn_model_get_info(cpu.model)->n_layer;
+    if (argc <= 2) // "agree DEVICE unfused" is for devices without fused ops
+        CHECK(dispatches <= PER_LAYER * layers + AROUND, "%" PRIu64 " dispatches for %u layers", dispatches, layers);
     uint32_t vocabulary = cpu.n_vocab, differ = 0, close = 0;
     for (size_t t = 0; t < TOKENS; t++) {
         const float *a = expected + t * vocabulary, *b = got + t * vocabulary;
@@ -86,6 +95,7 @@ int main(int argc, char **argv)
         close += lead <= 2 * BOUND;
     }
     CHECK(largest < BOUND, "logits differ by %g", (double)largest);
+    printf("%s: %" PRIu64 " dispatches per token of %u layers\n", device, dispatches, layers);
     printf("%s: %d positions, %u with a lead within the bound, %u with another likeliest token; logits differ by %g at "
            "most\n",
            device, TOKENS, close, differ, (double)largest);
