@@ -118,6 +118,8 @@ static enum bn_result vulkan_open(const struct bn_host *host, const struct bn_de
     device->base.driver = &bn_driver_vulkan;
     device->base.host = host;
     device->base.info = *info;
+    const char *shaders = options->shaders ? options->shaders : bn_env("BITNET_SHADER_DIR");
+    snprintf(device->shaders, sizeof(device->shaders), "%s", shaders ? shaders : "");
     pthread_mutex_init(&device->lock, NULL);
     enum bn_result result = find_adapter(device, info, err);
     if (result == BN_OK)

@@ -49,6 +49,7 @@ struct device {
     struct vk vk;
     struct adapter adapter;
     VkDevice logical;
+    char shaders[4096]; // folder of shaders that replace the embedded ones; may be empty
     VkQueue queue, transfer;
     pthread_mutex_t lock; // everything below, and the VkQueues
     VkCommandPool pool, transfer_pool;

@@ -6,7 +6,7 @@
 enum { MAX_GROUPS = 65535, WORDS_LIMIT = INT32_MAX };
 enum { FLAG_ADD = 1, FLAG_SILU = 2, FLAG_NORM = 4 };      // of ternary.comp
 enum { MODE_MATMUL = 0, MODE_GATE_UP = 1, MODE_QKV = 2 }; // its MODE
-enum { LANES = 8 };                                       // invocations that share a row
+enum { LANES = 8, BATCH = 4 }; // invocations that share a row; rows of activations that share weights
 
 // Invocations of a workgroup: on a GPU, and on a CPU that plays one, where each barrier is expensive.
 static const struct {
@@ -150,10 +150,13 @@ static struct ternary ternary_of(const struct bn_op *op)
     }
 }
 
-// Whether the shader may quantise: one row, and it fits the memory of a workgroup, with some 2 KiB for sums.
+// Whether the shader may quantise: one row, and it fits the memory of a workgroup, with some 2 KiB for sums. On a CPU that
+// plays a GPU the barriers of that shader cost more than the dispatch that they save, unless the matrix is small.
 static bool quantises_itself(const struct device *device, const struct bn_op *op)
 {
-    return op->rows == 1 &&
+    enum { SOFTWARE_BYTES = 128 << 10 };
+    bool small = op->w[0].data.size <= SOFTWARE_BYTES || device->adapter.info.kind != BN_DEVICE_CPU;
+    return small && op->rows == 1 &&
            bn_padded_cols(op->cols) + 2048 <= device->adapter.properties.limits.maxComputeSharedMemorySize;
 }
 
@@ -203,11 +206,13 @@ static uint32_t lower_ternary(const struct lowering *l, struct dispatch *list)
     enum shader shader = fused ? SHADER_TERNARY_FUSED : SHADER_TERNARY;
     uint32_t x = groups(row_groups(op, t.mode), threads_of(l->device, shader) / LANES);
     x = fused && software && x > SOFTWARE_FUSED_GROUPS ? SOFTWARE_FUSED_GROUPS : x;
-    struct dispatch *d = begin(l->device, &list[n++], shader, x, groups(op->rows, 1));
+    uint32_t batch = op->rows > 1 ? BATCH : 1;
+    struct dispatch *d = begin(l->device, &list[n++], shader, x, groups(op->rows, batch));
     d->constants[1] = LANES;
     d->constants[2] = t.mode;
     d->constants[3] = bn_padded_cols(op->cols);
     d->constants[4] = op->cols;
+    d->constants[5] = batch;
     push_address(d, l->slot);
     push_address(d, t.fused && !fused ? l->temporary : bn_vulkan_address(&op->in));
     push_address(d, fused     ? bn_vulkan_address(&op->norm)
@@ -225,6 +230,7 @@ static uint32_t lower_attention(const struct lowering *l, struct dispatch *list)
     push_address(d, l->slot);
     push_span(d, &op->in);
     push_span(d, &op->out);
+    push_span(d, &op->kv);
     push_span(d, &op->kv);
     push_u32(d, l->index);
     push_u32(d, op->heads);

@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -57,13 +56,13 @@ static void variant_name(const struct device *device, enum shader shader, char *
              (variants & VARIANT_SUBGROUP) && features->subgroup ? "_subgroup" : "");
 }
 
-// A shader that its author works on: $BITNET_SHADER_DIR/NAME.spv instead of the embedded one. NULL if there is none.
+// A shader that its author works on: NAME.spv of the folder instead of the embedded one. NULL if there is none.
 static uint32_t *read_override(const struct device *device, const char *name, size_t *bytes)
 {
-    const char *dir = bn_env("BITNET_SHADER_DIR");
-    char path[4096];
-    if (!dir || snprintf(path, sizeof(path), "%s/%s.spv", dir, name) >= (int)sizeof(path))
+    char path[sizeof(device->shaders) + MAX_NAME + 8];
+    if (!device->shaders[0])
         return NULL;
+    snprintf(path, sizeof(path), "%s/%s.spv", device->shaders, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return NULL;

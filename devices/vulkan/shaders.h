@@ -31,7 +31,7 @@ enum shader {
         SHADER_COUNT
 };
 
-enum { MAX_CONSTANTS = 5 }; // specialisation constants 0 ..; those that a shader does not have are 0
+enum { MAX_CONSTANTS = 6 }; // specialisation constants 0 ..; those that a shader does not have are 0
 
 // One variant as it was compiled.
 struct spirv {

@@ -124,22 +124,26 @@ static bool matches(const struct bn_device_info *info, const char *selector)
     return strlen(info->id) == n && strncmp(selector, info->id, n) == 0;
 }
 
-// The first device that the selector names, asking driver after driver, so that no other is disturbed: a probe may load large
-// libraries. NULL if there is none; *n is then the number of all devices.
+// The first device that the selector names. A driver that it names is asked first, then one after the other, so that no
+// other is disturbed: a probe may load large libraries. NULL if there is none; *n is then the number of all devices.
 static const struct bn_device_info *find(struct bn_runtime *runtime, const char *selector, struct bn_device_info *list,
                                          size_t capacity, size_t *n, enum bn_result *result, struct bn_error *err)
 {
-    *n = 0;
-    for (size_t d = 0; d < N_DRIVERS; d++) {
-        size_t count = 0, first = *n;
-        *result = drivers[d]->probe(&runtime->host, list + first, capacity - first, &count, err);
-        if (*result != BN_OK)
-            return NULL;
-        *n = count < capacity - first ? first + count : capacity;
-        give_ids(list, *n);
-        for (size_t i = first; i < *n; i++)
-            if (matches(&list[i], selector))
-                return &list[i];
+    for (int all = 0; all < 2; all++) {
+        *n = 0;
+        for (size_t d = 0; d < N_DRIVERS; d++) {
+            size_t count = 0, first = *n;
+            if (!all && (!selector || strcmp(selector, drivers[d]->name) != 0))
+                continue;
+            *result = drivers[d]->probe(&runtime->host, list + first, capacity - first, &count, err);
+            if (*result != BN_OK)
+                return NULL;
+            *n = count < capacity - first ? first + count : capacity;
+            give_ids(list, *n);
+            for (size_t i = first; i < *n; i++)
+                if (matches(&list[i], selector))
+                    return &list[i];
+        }
     }
     return NULL;
 }

@@ -12,6 +12,7 @@ layout(push_constant, std430) uniform Push
     Words slot;
     Floats q, out_;
     Quads kv;
+    Words kv_words; // the same memory
     uint op, heads, kv_heads, layer;
     uint page_quads;
     float scale;
@@ -72,8 +73,8 @@ void attend(uint row, uint head)
                 break;
             vec2 part = vec2(0);
             for (uint i = 0; i < count; i++) {
-                uvec4 v = p.kv.q[v_at + (i * WORDS + word) / 4];
-                part = fma(vec2(s_p[i]), unpackHalf2x16(v[word % 4]), part);
+                uint v = p.kv_words.w[v_at * 4 + i * WORDS + word];
+                part = fma(vec2(s_p[i]), unpackHalf2x16(v), part);
             }
             total[m] = total[m] * shrink + part;
         }

@@ -1,6 +1,6 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
-// Ternary products for a few rows of activations: BN_OP_MATMUL, BN_OP_GATE_UP, BN_OP_QKV, and with FUSED the norm and
+// Ternary products: BN_OP_MATMUL, BN_OP_GATE_UP, BN_OP_QKV, and with FUSED the norm and
 // quantisation before them. Weights are I2_S 128/32: the quad `half` of a block of 32 bytes holds, in plane k of its bytes
 // from the top down, the columns 32 k + 16 half .. + 15.
 //
@@ -14,6 +14,7 @@ layout(constant_id = 1) const uint LANES = 8; // a power of two, at most THREADS
 layout(constant_id = 2) const uint MODE = 0;  // MATMUL, GATE_UP, QKV
 layout(constant_id = 3) const uint COLS = 128;     // whole blocks of 128
 layout(constant_id = 4) const uint FEATURES = 128; // columns that count
+layout(constant_id = 5) const uint BATCH = 1;      // rows of activations that a workgroup takes at a time
 const uint MATMUL = 0, GATE_UP = 1, QKV = 2;
 const uint GROUPS = THREADS / LANES;
 const uint HAS_ADD = 1, SILU = 2, HAS_NORM = 4; // flags
@@ -102,26 +103,26 @@ void locate(uint g, out uvec2 m, out uvec4 r)
     }
 }
 
-ivec4 accumulate(Quads a, Quads b, uvec4 at, uint row, uint lane)
+// Products of the four rows with BATCH rows of activations from `row` on; weights are read and unpacked once for all of them.
+void accumulate(Quads a, Quads b, uvec4 at, uint row, uint last, uint lane, out ivec4 acc[BATCH])
 {
-    ivec4 acc = ivec4(0);
+    for (uint n = 0; n < BATCH; n++)
+        acc[n] = ivec4(0);
     for (uint i = lane; i < COLS / 64; i += LANES) {
         uvec4 w0 = a.q[at.x + i], w1 = a.q[at.y + i], w2 = b.q[at.z + i], w3 = b.q[at.w + i];
         uint x_at = (i >> 1) * 8 + (i & 1);
         [[unroll]] for (int k = 0; k < 4; k++)
         {
-            uvec4 x = X(row, x_at + 2 * k);
             int shift = 6 - 2 * k;
-            [[unroll]] for (int c = 0; c < 4; c++)
-            {
-                acc.x += DOT4(x[c], w0[c] >> shift & 0x03030303u);
-                acc.y += DOT4(x[c], w1[c] >> shift & 0x03030303u);
-                acc.z += DOT4(x[c], w2[c] >> shift & 0x03030303u);
-                acc.w += DOT4(x[c], w3[c] >> shift & 0x03030303u);
+            uvec4 c0 = w0 >> shift & 0x03030303u, c1 = w1 >> shift & 0x03030303u;
+            uvec4 c2 = w2 >> shift & 0x03030303u, c3 = w3 >> shift & 0x03030303u;
+            for (uint n = 0; n < BATCH; n++) {
+                uvec4 x = X(min(row + n, last), x_at + 2 * k);
+                [[unroll]] for (int c = 0; c < 4; c++)
+                    acc[n] += ivec4(DOT4(x[c], c0[c]), DOT4(x[c], c1[c]), DOT4(x[c], c2[c]), DOT4(x[c], c3[c]));
             }
         }
     }
-    return acc;
 }
 
 // Sum over the LANES invocations of a group; the first of them gets it.
@@ -236,14 +237,18 @@ void main()
         STORE(i, 0);
     barrier();
 #endif
-    for (uint row = gl_WorkGroupID.y; row < n_rows; row += gl_NumWorkGroups.y)
+    for (uint row = gl_WorkGroupID.y * BATCH; row < n_rows; row += gl_NumWorkGroups.y * BATCH)
         for (uint tile = gl_WorkGroupID.x; tile * GROUPS < n_groups(); tile += gl_NumWorkGroups.x) {
             uint g = tile * GROUPS + thread() / LANES;
             uvec2 m;
             uvec4 r;
+            ivec4 acc[BATCH];
             locate(min(g, n_groups() - 1), m, r);
-            ivec4 acc = sum_lanes(accumulate(p.w[m.x], p.w[m.y], r * (COLS / 64), row, lane));
-            if (lane == 0 && g < n_groups())
-                finish(g, m, r, row, acc);
+            accumulate(p.w[m.x], p.w[m.y], r * (COLS / 64), row, n_rows - 1, lane, acc);
+            for (uint n = 0; n < BATCH; n++) {
+                ivec4 sums = sum_lanes(acc[n]);
+                if (lane == 0 && g < n_groups() && row + n < n_rows)
+                    finish(g, m, r, row + n, sums);
+            }
         }
 }

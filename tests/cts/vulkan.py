@@ -77,6 +77,9 @@ def main():
         return 77
     cache(cts)
     override(cts)
+    if "libvulkan_lvp" in os.environ.get("LD_PRELOAD", ""):
+        print("the validation layer is left out under ASan")
+        return 77 if not failures else 1
     if not glob.glob("/usr/share/vulkan/explicit_layer.d/*khronos_validation*"):
         print("the validation layer is not installed (Debian: vulkan-validationlayers)")
         return 77 if not failures else 1

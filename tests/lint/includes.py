@@ -46,7 +46,7 @@ SEARCHED = ["tools/", "tests/"]
 GENERATED = {
     "bn_config.h": ["runtime/", "tools/", "convert/", "devices/", "tests/"],
     "driver_table.inl": ["runtime/device/"],
-    "vulkan_shaders.inl": ["devices/vulkan/"],
+    "vulkan_shaders.inl": ["devices/vulkan/", "tools/shader/"],
     "bench_commit.h": ["tools/bench/"],
 }
 

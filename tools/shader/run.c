@@ -1,0 +1,152 @@
+// Checking and timing shaders on a device.
+#include "shader/shader.h"
+
+#include "common/fail.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { COPIES = 8, COPY_ROWS = 4096, COPY_COLS = 2048 };
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+// "quantise" is not a check of "quantise_rows", but "ternary" is one of "ternary_dot".
+static bool wanted(const struct problem *problem, const char *shader)
+{
+    size_t n = strlen(problem->shader);
+    return !shader || (strncmp(shader, problem->shader, n) == 0 && (shader[n] == '\0' || shader[n] == '_'));
+}
+
+static enum bn_result open_device(const struct settings *settings, struct bn_runtime *runtime, const char *folder,
+                                  struct bn_device **out, struct bn_error *err)
+{
+    struct bn_device_options options;
+    BN_INIT(options);
+    options.shaders = folder;
+    return bn_device_open(runtime, settings->device, &options, out, err);
+}
+
+static enum bn_result open_oracle(struct bn_runtime *runtime, struct bn_device **out, struct bn_error *err)
+{
+    struct bn_device_options options;
+    BN_INIT(options);
+    options.threads = 1;
+    options.isa = "scalar";
+    return bn_device_open(runtime, "cpu", &options, out, err);
+}
+
+static void describe(const struct problem *problem, char *text, size_t size)
+{
+    snprintf(text, size, "%s %ux%u x%u", bn_op_name(problem->kind), problem->n, problem->cols, problem->rows);
+}
+
+static enum bn_result check_one(struct bn_device *device, struct bn_device *oracle, const struct problem *problem,
+                                bool *good, struct bn_error *err)
+{
+    struct rig got = {0}, want = {0};
+    enum bn_result result = rig_init(&got, device, problem, 1, err);
+    if (result == BN_OK)
+        result = rig_init(&want, oracle, problem, 1, err);
+    if (result == BN_OK)
+        result = rig_run(&got, err);
+    if (result == BN_OK)
+        result = rig_run(&want, err);
+    if (result == BN_OK) {
+        char name[64], text[128];
+        describe(problem, name, sizeof name);
+        *good = rig_compare(&got, &want, text, sizeof text);
+        printf("%-16s %-28s %s: %s\n", problem->shader, name, *good ? "ok" : "WRONG", text);
+    }
+    rig_finish(&got);
+    rig_finish(&want);
+    return result;
+}
+
+int shader_check(const struct settings *settings, struct bn_runtime *runtime, const char *shader, const char *folder)
+{
+    struct bn_error err = {0};
+    struct bn_device *device = NULL, *oracle = NULL;
+    enum bn_result result = open_device(settings, runtime, folder, &device, &err);
+    if (result == BN_OK)
+        result = open_oracle(runtime, &oracle, &err);
+    unsigned run = 0, wrong = 0;
+    for (size_t i = 0; i < n_problems && result == BN_OK; i++) {
+        bool good = false;
+        if (problems[i].bench || !wanted(&problems[i], shader))
+            continue;
+        result = check_one(device, oracle, &problems[i], &good, &err);
+        run++;
+        wrong += !good;
+    }
+    int exit_code = result == BN_OK ? 0 : tool_fail_device(PROGRAM, &err, NULL);
+    bn_device_close(device);
+    bn_device_close(oracle);
+    if (exit_code == 0 && run == 0) {
+        tool_say(PROGRAM, "%s has no check of its own; tests/cts --device=vulkan checks all ops", shader);
+        return TOOL_EXIT_USAGE;
+    }
+    return exit_code ? exit_code : wrong ? TOOL_EXIT_CHECK : 0;
+}
+
+// Seconds of one op: the best of some runs of a command that repeats it.
+static enum bn_result time_one(struct bn_device *device, const struct problem *problem, uint32_t repetitions,
+                               double *best, uint64_t *bytes, struct bn_error *err)
+{
+    struct rig rig = {0};
+    enum bn_result result = rig_init(&rig, device, problem, COPIES, err);
+    *best = INFINITY;
+    for (uint32_t i = 0; i <= repetitions && result == BN_OK; i++) {
+        double start = seconds();
+        result = rig_run(&rig, err);
+        double took = (seconds() - start) / COPIES;
+        *best = i > 0 && took < *best ? took : *best; // the first run compiles
+    }
+    *bytes = rig.bytes;
+    rig_finish(&rig);
+    return result;
+}
+
+int shader_bench(const struct settings *settings, struct bn_runtime *runtime, const char *shader, const char *folder,
+                 double *before)
+{
+    static const struct problem copy = {"copy", BN_OP_COPY, 1, COPY_ROWS, COPY_COLS, true};
+    struct bn_error err = {0};
+    struct bn_device *device = NULL;
+    double best, copied = 0;
+    uint64_t bytes;
+    enum bn_result result = open_device(settings, runtime, folder, &device, &err);
+    if (result == BN_OK)
+        result = time_one(device, &copy, settings->repetitions, &best, &bytes, &err);
+    if (result == BN_OK) {
+        copied = (double)bytes / best * 1e-9;
+        printf("copy bandwidth of %s: %.2f GB/s, read and written\n", bn_device_get_info(device)->name, copied);
+        printf("%-16s %-28s %10s %8s %8s%s\n", "shader", "op", "ms", "GB/s", "of copy", before ? "   change" : "");
+    }
+    for (size_t i = 0; i < n_problems && result == BN_OK; i++) {
+        char name[64];
+        if (!problems[i].bench || !wanted(&problems[i], shader))
+            continue;
+        describe(&problems[i], name, sizeof name);
+        result = time_one(device, &problems[i], settings->repetitions, &best, &bytes, &err);
+        if (result != BN_OK)
+            break;
+        double rate = (double)bytes / best * 1e-9;
+        printf("%-16s %-28s %10.3f %8.2f %7.0f%%", problems[i].shader, name, best * 1e3, rate, 100 * rate / copied);
+        if (before && before[i] > 0)
+            printf(" %+7.1f%%", 100 * (best / before[i] - 1));
+        if (before)
+            before[i] = best;
+        printf("\n");
+        fflush(stdout);
+    }
+    int exit_code = result == BN_OK ? 0 : tool_fail_device(PROGRAM, &err, NULL);
+    bn_device_close(device);
+    return exit_code;
+}

@@ -1,0 +1,64 @@
+// The parts of bitnet-shader.
+#ifndef TOOLS_SHADER_SHADER_H
+#define TOOLS_SHADER_SHADER_H
+
+#include <bitnet/compute.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PROGRAM "bitnet-shader"
+
+struct settings {
+    const char *device, *source, *out;
+    uint32_t count, repetitions;
+};
+
+// An op at a shape, and the shader that it runs: what check and bench work on.
+struct problem {
+    const char *shader; // its variants begin with this
+    enum bn_op_kind kind;
+    uint32_t rows;    // of activations
+    uint32_t n, cols; // of the weights; positions and head size of attention
+    bool bench;       // a shape of the published 2B model, to be timed; else one to be checked
+};
+
+extern const struct problem problems[];
+extern const size_t n_problems;
+
+// An op with its operands on a device. Zero it first; rig_finish releases what there is.
+struct rig {
+    struct bn_device *device;
+    struct bn_queue *queue;
+    struct bn_buffer *slot;
+    struct bn_op op, quantise; // quantise.kind is BN_OP_COUNT unless the op's input must be quantised first
+    struct bn_command *command;
+    uint64_t bytes; // read and written by one run of the op, about
+};
+
+// problem.c. Operands of the problem with values that depend on the problem alone, so two devices get the same. `copies`: how
+// often the command runs the op.
+enum bn_result rig_init(struct rig *rig, struct bn_device *device, const struct problem *problem, uint32_t copies,
+                        struct bn_error *err);
+enum bn_result rig_run(struct rig *rig, struct bn_error *err);
+void rig_finish(struct rig *rig);
+// How the outputs of two rigs compare; `text` says it. Integers must be equal, floats close.
+bool rig_compare(const struct rig *got, const struct rig *want, char *text, size_t size);
+
+// run.c: the actions that use a device. They return the exit code; `shader` is NULL for all.
+int shader_check(const struct settings *settings, struct bn_runtime *runtime, const char *shader, const char *folder);
+// `before`: seconds of each problem at the last call, or 0; updated, and the change is printed. May be NULL.
+int shader_bench(const struct settings *settings, struct bn_runtime *runtime, const char *shader, const char *folder,
+                 double *before);
+
+// build.c: compiles the variants whose name begins with `name` (NULL: all) from settings->source into settings->out.
+int shader_build(const struct settings *settings, const char *name);
+// When the newest file of the sources was changed, nanoseconds.
+uint64_t shader_source_time(const struct settings *settings);
+int shader_list(const char *name);
+int shader_disasm(const char *name);
+// Whether there is a shader whose variants begin with the name.
+bool shader_exists(const char *name);
+
+#endif
