@@ -1,5 +1,6 @@
 // AVX2 with FMA and F16C.
 #include "cpu/x86/avx2.h"
+#include "cpu/x86/groups256.h"
 #include "cpu/x86/maddubs256.h"
 
 // Rows of weights stay in the second level cache while groups of activation rows pass over them.
@@ -46,6 +47,7 @@ const struct bn_kernels BN_KERNELS = {
     .quantise = quantise,
     .norm = norm_row,
     .ternary = ternary,
+    .ternary_groups = ternary_groups,
     .dequantise = dequantise,
     .gate = gate,
     .rope = rope,

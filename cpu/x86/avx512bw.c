@@ -1,5 +1,6 @@
 // AVX-512 F, BW, DQ and VL without VNNI, as the first processors with it have: products of bytes added in pairs.
 #include "cpu/x86/avx512.h"
+#include "cpu/x86/groups256.h"
 #include "cpu/x86/maddubs256.h"
 
 // Several activation rows: four rows of weights in two vectors, rows 0 and 2 in the first, with `an` rows of activations.
@@ -124,6 +125,7 @@ const struct bn_kernels BN_KERNELS = {
     .quantise = quantise,
     .norm = norm_row,
     .ternary = ternary,
+    .ternary_groups = ternary_groups,
     .dequantise = dequantise,
     .gate = gate,
     .rope = rope,

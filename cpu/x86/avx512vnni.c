@@ -1,6 +1,7 @@
 // AVX-512 with VNNI: four products of bytes and their sum at once.
 #include "cpu/x86/avx512.h"
 #include "cpu/x86/base3.h"
+#include "cpu/x86/groups256.h"
 #include "cpu/x86/vnni256.h"
 
 INLINE __m512i two_blocks(const uint8_t *first, const uint8_t *second)
@@ -443,6 +444,7 @@ const struct bn_kernels BN_KERNELS = {
     .quantise = quantise,
     .norm = norm_row,
     .ternary = ternary,
+    .ternary_groups = ternary_groups,
     .ternary_base3 = ternary_base3,
     .dequantise = dequantise,
     .gate = gate,

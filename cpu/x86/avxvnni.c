@@ -1,6 +1,7 @@
 // AVX-VNNI: four products of bytes and their sum at once, in vectors of 256 bits; also compiled for the same instruction as
 // AVX-512 has it.
 #include "cpu/x86/avx2.h"
+#include "cpu/x86/groups256.h"
 #include "cpu/x86/vnni256.h"
 
 // Two rows of weights, or the same one twice if `stride` is 0, with `an` activation rows.
@@ -145,6 +146,7 @@ const struct bn_kernels BN_KERNELS = {
     .quantise = quantise,
     .norm = norm_row,
     .ternary = ternary,
+    .ternary_groups = ternary_groups,
     .dequantise = dequantise,
     .gate = gate,
     .rope = rope,

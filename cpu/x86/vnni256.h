@@ -2,9 +2,7 @@
 #ifndef BN_CPU_X86_VNNI256_H
 #define BN_CPU_X86_VNNI256_H
 
-#include <immintrin.h>
-
-#include "cpu/common.h"
+#include "cpu/x86/sum256.h"
 
 // sum + four products in each lane, `a` unsigned.
 INLINE __m256i add_products(__m256i sum, __m256i a, __m256i b)
@@ -19,19 +17,6 @@ INLINE __m256i add_products(__m256i sum, __m256i a, __m256i b)
 INLINE __m256i load(const void *p)
 {
     return _mm256_loadu_si256((const __m256i *)p);
-}
-
-// The sums of eight vectors, in their order.
-INLINE __m256i sums8(const __m256i *v)
-{
-    __m256i t[4];
-#pragma GCC unroll 4
-    for (size_t i = 0; i < 4; i++)
-        t[i] = _mm256_add_epi32(_mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]),
-                                _mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]));
-    __m256i a = _mm256_add_epi32(_mm256_unpacklo_epi64(t[0], t[1]), _mm256_unpackhi_epi64(t[0], t[1]));
-    __m256i b = _mm256_add_epi32(_mm256_unpacklo_epi64(t[2], t[3]), _mm256_unpackhi_epi64(t[2], t[3]));
-    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
 }
 
 // One activation row with four rows of weights, or one: vectors whose lanes are to be added. Codes 0, 1, 2 are multiplied as

@@ -71,7 +71,8 @@ static uint64_t size_as(const struct bn_load *load, const struct row *row, const
 static bool fits(const struct bn_load *load, const struct row *row, const struct bn_gguf_tensor *tensor)
 {
     uint64_t bytes = size_as(load, row, tensor);
-    return bytes && tensor->room >= bytes && (tensor->last || row->layout <= BN_LAYOUT_BF16 || tensor->room - bytes < load->gguf->alignment);
+    return bytes && tensor->room >= bytes &&
+           (tensor->last || row->layout <= BN_LAYOUT_BF16 || tensor->room - bytes < load->gguf->alignment);
 }
 
 // Of several rows with the number, the one that all tensors of this number fit; small ones may fit more than one.

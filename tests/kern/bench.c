@@ -125,6 +125,24 @@ static void ternary_memory8(const struct bn_kernels *k, struct work *s)
     from_memory(k, s, 8);
 }
 
+// Scales of groups of 128 columns; where they are does not matter.
+static void groups_memory(const struct bn_kernels *k, struct work *s)
+{
+    struct bn_groups args = {.w = next_slice(s),
+                             .rows = 32,
+                             .cols = COLS,
+                             .group = 128,
+                             .groups = COLS / 128,
+                             .scales = floats(s->x),
+                             .q = (int8_t *)s->q.data,
+                             .q_stride = COLS,
+                             .n_rows = 1,
+                             .out = floats(s->out),
+                             .out_stride = 32};
+    for (size_t at = 0; at < SLICE; at += 32 * COLS / 4, args.w += 32 * COLS / 4)
+        bn_kernels_groups(k)(&args);
+}
+
 static void quantise(const struct bn_kernels *k, struct work *s)
 {
     k->quantise(floats(s->x), floats(s->x) + FFN, FFN, 1e-5f, (int8_t *)s->q.data, s->scales);
@@ -242,6 +260,7 @@ static const struct item items[] = {
     {"ternary 128x2560 x512", "ternary", "MAC", MACS(128, COLS, PREFILL), prefill512},
     {"ternary 128x6912 x512", "ternary", "MAC", MACS(128, FFN, PREFILL), prefill512_ffn},
     {"ternary memory", "ternary", "B", (double)SLICE, ternary_memory},
+    {"groups of 128 memory", "groups", "B", (double)SLICE, groups_memory},
     {"ternary memory x2", "ternary", "MAC", 4.0 * 2 * SLICE, ternary_memory2},
     {"ternary memory x4", "ternary", "MAC", 4.0 * 4 * SLICE, ternary_memory4},
     {"ternary memory x8", "ternary", "MAC", 4.0 * 8 * SLICE, ternary_memory8},

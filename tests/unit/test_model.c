@@ -289,6 +289,128 @@ START_TEST(a_scale_tensor_multiplies)
 }
 END_TEST
 
+// Floats: the rule of training, or what is ternary already; a scale tensor multiplies and does not change the rounding.
+START_TEST(masters_become_ternary)
+{
+    enum { K = 128, ROWS = 64 };
+    uint8_t *data;
+    size_t size;
+    struct bn_model *model;
+    struct bn_error err = {0};
+    build_model(b, "bitnet");
+    struct build_tensor *k = tensor_of(b, "blk.0.attn_k.weight");
+    k->type = T_F32;
+    k->bytes = 4 * K * ROWS;
+    add_tensor(b, "blk.0.attn_k.scale", T_F32, 1, 0);
+    data = build_file(b, &size);
+    float *weights = NULL, factor = 4;
+    ck_assert_int_eq(bn_model_open_memory(runtime, data, size, NULL, NULL, &model, &err), BN_OK);
+    union {
+        const uint8_t *in;
+        uint8_t *out;
+    } place = {model->layers[0].attn_k->data};
+    bn_model_destroy(model);
+    weights = (float *)(void *)place.out;
+    memcpy(data + size - 4, &factor, 4);
+    for (int i = 0; i < K * ROWS; i++)
+        weights[i] = (i % 3 - 1) * 0.5f;
+    ck_assert_int_eq(bn_model_open_memory(runtime, data, size, NULL, NULL, &model, &err), BN_OK);
+    const struct bn_tensor *tensor = model->layers[0].attn_k;
+    ck_assert(tensor->scale == 2 && tensor->rule == 0.5f && tensor->as == BN_LAYOUT_I2S_A);
+    ck_assert(bn_tensor_matrix(tensor).scale == 0.5f);
+    bn_model_destroy(model);
+    for (int i = 0; i < K * ROWS; i++)
+        weights[i] = i % 2 ? 0.25f : 0.75f;
+    ck_assert_int_eq(bn_model_open_memory(runtime, data, size, NULL, NULL, &model, &err), BN_OK);
+    tensor = model->layers[0].attn_k;
+    ck_assert(tensor->scale == 2 && tensor->rule == 0.5f && tensor->as == BN_LAYOUT_I2S_A); // the mean
+    bn_model_destroy(model);
+    for (int i = 0; i < K * ROWS; i++)
+        weights[i] = i / K + 1;
+    ck_assert_int_eq(bn_model_open_memory(runtime, data, size, NULL, NULL, &model, &err), BN_OK);
+    tensor = model->layers[0].attn_k;
+    ck_assert(tensor->scale == 4 && tensor->rule == 1 && tensor->as == BN_LAYOUT_I2S_A_ROW);
+    bn_model_destroy(model);
+    free(data);
+}
+END_TEST
+
+// 128 x 64 weights in 42: Q2_0 has 2304 bytes, PQ2_0 2176; with another tensor of that number, only one fits both.
+START_TEST(sizes_choose_among_layouts_of_one_number)
+{
+    uint8_t *data;
+    static const char *const names[] = {"blk.0.attn_k.weight", "blk.0.attn_v.weight"};
+    for (int prism = 0; prism < 2; prism++) {
+        build_model(b, "bitnet-b1.58");
+        for (int i = 0; i < 2; i++) {
+            struct build_tensor *tensor = tensor_of(b, names[i]);
+            tensor->type = T_Q2_0;
+            tensor->bytes = data_bytes(prism ? T_PQ2_0 : T_Q2_0, 128 * 64);
+        }
+        struct bn_model *model = open_built(NULL, &data);
+        ck_assert_int_eq(model->layers[0].attn_k->layout, prism ? BN_LAYOUT_PQ2_0 : BN_LAYOUT_Q2_0);
+        ck_assert_int_eq(model->layers[0].attn_v->layout, prism ? BN_LAYOUT_PQ2_0 : BN_LAYOUT_Q2_0);
+        ck_assert_int_eq(model->layers[0].attn_v->as, BN_LAYOUT_I2S_A); // scales of 0 are all the same
+        bn_model_destroy(model);
+        free(data);
+    }
+}
+END_TEST
+
+// bitnet_b1_58-large: 1536 features, 4096 between gate and down, 16 heads.
+START_TEST(lookup_tables_of_known_shapes)
+{
+    static const struct {
+        const char *name;
+        uint64_t cols, rows;
+    } shapes[] = {{"attn_q", 1536, 1536},      {"attn_k", 1536, 1536}, {"attn_v", 1536, 1536},
+                  {"attn_output", 1536, 1536}, {"ffn_up", 1536, 4096}, {"ffn_gate", 1536, 4096},
+                  {"ffn_down", 4096, 1536}};
+    static const char *const norms[] = {"blk.0.attn_norm.weight", "blk.0.attn_sub_norm.weight", "blk.0.ffn_norm.weight",
+                                        "output_norm.weight", "blk.0.ffn_sub_norm.weight"};
+    for (uint32_t type = 38; type <= 39; type++) {
+        enum bn_layout layout = type == 38 ? BN_LAYOUT_TL1 : BN_LAYOUT_TL2;
+        build_model(b, "bitnet");
+        set_u32(b, "bitnet.embedding_length", 1536);
+        set_u32(b, "bitnet.feed_forward_length", 4096);
+        set_u32(b, "bitnet.attention.head_count", 16);
+        set_u32(b, "bitnet.attention.head_count_kv", 16);
+        set_u32(b, "bitnet.rope.dimension_count", 96);
+        tensor_of(b, "token_embd.weight")->dims[0] = 1536;
+        tensor_of(b, "token_embd.weight")->bytes = 1536 * 8 * 2;
+        for (size_t i = 0; i < 5; i++) {
+            struct build_tensor *norm = tensor_of(b, norms[i]);
+            norm->dims[0] = i == 4 ? 4096 : 1536;
+            norm->bytes = norm->dims[0] * 4;
+        }
+        for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+            char name[64];
+            snprintf(name, sizeof(name), "blk.0.%s.weight", shapes[i].name);
+            struct build_tensor *tensor = tensor_of(b, name);
+            tensor->type = type;
+            tensor->dims[0] = shapes[i].cols;
+            tensor->dims[1] = shapes[i].rows;
+            tensor->bytes = bn_layout_bytes(layout, shapes[i].rows, shapes[i].cols);
+            snprintf(name, sizeof(name), "blk.0.%s.weight_scale", shapes[i].name);
+            add_tensor(b, name, T_F32, 1, 0)->n_dims = 0;
+        }
+        uint8_t *data;
+        size_t size;
+        struct bn_model *model = open_built(NULL, &data);
+        ck_assert_int_eq(model->layers[0].ffn_down->layout, layout);
+        ck_assert(model->layers[0].attn_q->scale == 0);
+        bn_model_destroy(model);
+        free(data);
+        drop_tensor(b, "blk.0.ffn_up.weight_scale");
+        data = build_file(b, &size);
+        struct bn_error err = {0};
+        ck_assert_int_eq(bn_model_open_memory(runtime, data, size, NULL, NULL, &model, &err), BN_ERR_MODEL);
+        ck_assert_str_eq(err.subject, "blk.0.ffn_up.weight_scale");
+        free(data);
+    }
+}
+END_TEST
+
 START_TEST(heads_of_their_own)
 {
     uint8_t *data;
@@ -382,6 +504,9 @@ int main(void)
     tcase_add_test(tcase, the_2b_4t_among_bitnet_models);
     tcase_add_test(tcase, option_then_key_choose_the_byte_order);
     tcase_add_test(tcase, a_scale_tensor_multiplies);
+    tcase_add_test(tcase, masters_become_ternary);
+    tcase_add_test(tcase, sizes_choose_among_layouts_of_one_number);
+    tcase_add_test(tcase, lookup_tables_of_known_shapes);
     tcase_add_test(tcase, heads_of_their_own);
     tcase_add_test(tcase, every_allocation_may_fail);
     Suite *suite = suite_create("model");
