@@ -55,6 +55,11 @@ void bn_cpu_not_finite(const struct phase *phase);
 // Looks for them.
 void bn_cpu_check_logits(const struct phase *phase, const float *logits, uint32_t n);
 
+// The int32 products of `n` weight rows from `first` with all rows of the replay: acc [n_rows][acc_stride]. Planes are rows to
+// the kernel; their sums fit an int32 when they are put together (docs/numerics.md, "Two planes").
+void bn_cpu_multiply(const struct phase *phase, const struct bn_weight *w, uint32_t first, uint32_t n, int32_t *acc,
+                     uint32_t acc_stride);
+
 // scaled.c: tiles of matrices whose scales reach rows or groups. Rows first .. first + n - 1 of a matrix; scratch has a row of
 // `stride` values for each row of the replay and plane, and matrix.
 struct bn_cpu_tile {

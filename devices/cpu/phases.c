@@ -134,9 +134,7 @@ static void run_norm(const struct phase *phase, const struct worker *worker, uin
             bn_cpu_not_finite(phase);
 }
 
-// The int32 products of `n` weight rows from `first` with all rows of the replay: acc [n_rows][stride]. Planes are rows to the
-// kernel; their sums fit an int32 when they are put together (docs/numerics.md, "Two planes").
-static void multiply(const struct phase *phase, const struct bn_weight *w, uint32_t first, uint32_t n, int32_t *acc,
+void bn_cpu_multiply(const struct phase *phase, const struct bn_weight *w, uint32_t first, uint32_t n, int32_t *acc,
                      uint32_t acc_stride)
 {
     const struct bn_op *op = phase->op;
@@ -159,7 +157,7 @@ static void matmul_tile(const struct phase *phase, const struct bn_weight *w, ui
         bn_cpu_scaled_matmul(phase, w, &(struct bn_cpu_tile){first, n, TILE}, add, out, (float *)acc);
         return;
     }
-    multiply(phase, w, first, n, acc, TILE);
+    bn_cpu_multiply(phase, w, first, n, acc, TILE);
     for (uint32_t r = 0; r < phase->slot->n_rows; r++) {
         size_t at = (size_t)r * w->rows + first;
         phase->kernels->dequantise(acc + (size_t)r * TILE, n, w->scale / bn_cpu_row_scale(phase, r),
@@ -302,8 +300,8 @@ static void run_gate_up(const struct phase *phase, const struct worker *worker, 
             bn_cpu_scaled_gate(phase, &(struct bn_cpu_tile){first, n, stride}, (float *)gate_acc, (float *)up_acc);
             continue;
         }
-        multiply(phase, gate, first, n, gate_acc, stride);
-        multiply(phase, up, first, n, up_acc, stride);
+        bn_cpu_multiply(phase, gate, first, n, gate_acc, stride);
+        bn_cpu_multiply(phase, up, first, n, up_acc, stride);
         for (uint32_t r = 0; r < rows; r++)
             phase->kernels->gate(gate_acc + (size_t)r * stride, up_acc + (size_t)r * stride, n,
                                  gate->scale / bn_cpu_row_scale(phase, r), up->scale / bn_cpu_row_scale(phase, r),

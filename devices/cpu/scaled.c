@@ -9,16 +9,6 @@
 
 #define HOST(span) bn_span_host(&phase->op->span)
 
-// Exact sums, as int32 at the place of the floats.
-static void sums(const struct phase *phase, const struct bn_weight *w, const struct bn_cpu_tile *tile, float *values)
-{
-    uint32_t cols = bn_padded_cols(phase->op->cols);
-    const uint8_t *data = bn_span_host(&w->data);
-    phase->kernels->ternary(data + (size_t)tile->first * (cols / 4), tile->n, cols, HOST(in), cols, HOST(in2),
-                            phase->slot->n_rows * bn_op_planes(phase->op), (int32_t *)(void *)values, tile->stride);
-    bn_cpu_join_planes(phase->op, phase->slot->n_rows, tile->n, tile->stride, (int32_t *)(void *)values);
-}
-
 // Group sums are floats before the planes meet: fma(256, high, low).
 static void join_planes(const struct phase *phase, const struct bn_cpu_tile *tile, float *values)
 {
@@ -48,7 +38,8 @@ static void multiply(const struct phase *phase, const struct bn_weight *w, const
     uint64_t groups = bn_layout_scales(w->layout, w->cols);
     const float *scales = groups ? (const float *)bn_span_host(&w->scales) + tile->first * groups : NULL;
     if (info->reach != BN_SCALE_GROUP) {
-        sums(phase, w, tile, values);
+        bn_cpu_multiply(phase, w, tile->first, tile->n, (int32_t *)(void *)values,
+                        tile->stride); // at the floats' place
         scale_rows(phase, scales, tile, values);
         return;
     }

@@ -1,14 +1,19 @@
 // BN_LAYOUT_BASE3: five columns in a byte. Their codes are the digits v of a number below 3^5, and the byte is the fraction
 // v / 243 of 256, rounded up: multiplying by 3 then pushes one digit after the other out at the top.
-#include <string.h>
-
-#include "runtime/layout/formats.h"
+#include "runtime/layout/blocks.h"
 
 enum { COLS = 320, BYTES = 64, DIGITS = 5, VALUES = 243 };
 
+// Of a row: of as many columns as the activations have, bn_padded_cols.
 static uint64_t blocks(uint64_t cols)
 {
-    return cols / COLS + (cols % COLS != 0);
+    uint64_t padded = (cols + 127) / 128 * 128;
+    return padded / COLS + (padded % COLS != 0);
+}
+
+uint64_t bn_base3_bytes(uint64_t rows, uint64_t cols)
+{
+    return bn_rows_bytes(rows, 0, blocks(cols), BYTES);
 }
 
 static void pack_block(const int8_t *trits, uint8_t *data)
@@ -42,11 +47,12 @@ bool bn_base3_unpack(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t
     bool sound = true;
     data += r0 * blocks(cols) * BYTES;
     for (uint64_t r = r0; r < r1; r++)
-        for (uint64_t c = 0; c < cols; c += COLS, data += BYTES) {
+        for (uint64_t b = 0, c = 0; b < blocks(cols); b++, c += COLS, data += BYTES) {
             int8_t block[COLS];
-            uint64_t n = cols - c < COLS ? cols - c : COLS;
+            uint64_t n = c >= cols ? 0 : cols - c < COLS ? cols - c : COLS;
             sound = unpack_block(data, block) && sound;
-            memcpy(trits + (r - r0) * cols + c, block, n);
+            if (n > 0)
+                memcpy(trits + (r - r0) * cols + c, block, n);
         }
     return sound;
 }
@@ -55,10 +61,11 @@ void bn_base3_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint64_t r
 {
     data += r0 * blocks(cols) * BYTES;
     for (uint64_t r = r0; r < r1; r++)
-        for (uint64_t c = 0; c < cols; c += COLS, data += BYTES) {
+        for (uint64_t b = 0, c = 0; b < blocks(cols); b++, c += COLS, data += BYTES) {
             int8_t block[COLS] = {0};
-            uint64_t n = cols - c < COLS ? cols - c : COLS;
-            memcpy(block, trits + (r - r0) * cols + c, n);
+            uint64_t n = c >= cols ? 0 : cols - c < COLS ? cols - c : COLS;
+            if (n > 0)
+                memcpy(block, trits + (r - r0) * cols + c, n);
             pack_block(block, data);
         }
 }

@@ -32,6 +32,7 @@ BN_DECLARE_TRITS(i2s_b)
 BN_DECLARE_TRITS(i2s_c)
 
 // base3.c
+uint64_t bn_base3_bytes(uint64_t rows, uint64_t cols);
 BN_DECLARE_TRITS(base3)
 
 // ternary_blocks.c

@@ -15,7 +15,8 @@ BN_LAYOUT_ROW(I2S_A_ROW, "i2_s 128/32 row", TERNARY, ROW, 0, APART, 128, 1, 32, 
 BN_LAYOUT_ROW(I2S_A_G256, "i2_s 128/32 g256", TERNARY, GROUP, 256, APART, 128, 1, 32, TRITS(i2s_a), .padded = true)
 BN_LAYOUT_ROW(I2S_A_G128, "i2_s 128/32 g128", TERNARY, GROUP, 128, APART, 128, 1, 32, TRITS(i2s_a), .padded = true)
 BN_LAYOUT_ROW(I2S_A_G64, "i2_s 128/32 g64", TERNARY, GROUP, 64, APART, 128, 1, 32, TRITS(i2s_a), .padded = true)
-BN_LAYOUT_ROW(BASE3, "base-3 320/64", TERNARY, TENSOR, 0, NONE, 320, 1, 64, TRITS(base3), .padded = true)
+BN_LAYOUT_ROW(BASE3, "base-3 320/64", TERNARY, TENSOR, 0, NONE, 320, 1, 64, TRITS(base3), .padded = true,
+              .bytes = bn_base3_bytes)
 BN_LAYOUT_ROW(TQ1_0, "tq1_0", TERNARY, GROUP, 256, F16, 256, 1, 54, SCALES(tq1))
 BN_LAYOUT_ROW(TQ2_0, "tq2_0", TERNARY, GROUP, 256, F16, 256, 1, 66, SCALES(tq2))
 BN_LAYOUT_ROW(Q2_0, "q2_0", TERNARY, GROUP, 64, F16, 64, 1, 18, SCALES(q2_64), .plus_two = true)

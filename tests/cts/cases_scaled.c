@@ -7,8 +7,8 @@
 
 enum { ROWS = 3 };
 
-static const enum bn_layout layouts[] = {BN_LAYOUT_I2S_A, BN_LAYOUT_I2S_A_ROW, BN_LAYOUT_I2S_A_G256,
-                                         BN_LAYOUT_I2S_A_G128, BN_LAYOUT_I2S_A_G64};
+static const enum bn_layout layouts[] = {BN_LAYOUT_I2S_A,      BN_LAYOUT_I2S_A_ROW, BN_LAYOUT_I2S_A_G256,
+                                         BN_LAYOUT_I2S_A_G128, BN_LAYOUT_I2S_A_G64, BN_LAYOUT_BASE3};
 enum { N_LAYOUTS = sizeof(layouts) / sizeof(layouts[0]) };
 
 // Quantised rows and a matrix, with the products that the scalar kernels make of them: f32 [ROWS][n], each without the scales
@@ -17,6 +17,7 @@ struct product {
     struct bn_span q, row_scales;
     struct bn_row_scale scales[ROWS];
     struct bn_weight w;
+    uint8_t *codes; // of w, in order A
     float *values;
 };
 
@@ -46,6 +47,8 @@ static void make_matrix(struct cts *cts, struct product *p, enum bn_layout layou
     p->w = (struct bn_weight){.layout = layout, .rows = n, .cols = cols, .scale = 0.4f};
     p->w.data = cts_buffer(cts, bytes, NULL);
     bn_layout_get(layout)->pack(trits, n, cols, 0, n, p->w.data.buffer->host);
+    p->codes = malloc(bn_layout_bytes(BN_LAYOUT_I2S_A, n, cols));
+    bn_layout_get(BN_LAYOUT_I2S_A)->pack(trits, n, cols, 0, n, p->codes);
     if (scales)
         p->w.scales = cts_buffer(cts, n * scales * sizeof(float), NULL);
     for (uint64_t i = 0; i < n * scales; i++)
@@ -58,7 +61,7 @@ static void multiply(struct cts *cts, struct product *p)
     const struct bn_layout_info *info = bn_layout_get(p->w.layout);
     uint32_t n = p->w.rows, padded = bn_padded_cols(p->w.cols);
     const float *scales = p->w.scales.buffer ? p->w.scales.buffer->host : NULL;
-    struct bn_groups args = {.w = p->w.data.buffer->host,
+    struct bn_groups args = {.w = p->codes,
                              .rows = n,
                              .cols = padded,
                              .group = info->group,
@@ -95,6 +98,7 @@ static void free_product(struct product *p)
     cts_free(&p->row_scales);
     cts_free(&p->w.data);
     cts_free(&p->w.scales);
+    free(p->codes);
     free(p->values);
 }
 
@@ -176,6 +180,7 @@ static void gate_up(struct cts *cts)
         cts_free(&out);
         cts_free(&up.w.data);
         cts_free(&up.w.scales);
+        free(up.codes);
         free(up.values);
         free_product(&gate);
     }
