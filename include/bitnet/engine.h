@@ -128,9 +128,16 @@ struct bn_step_item {
 // advanced beyond the last complete chunk.
 // Threads: one at a time per engine.
 // Errors: BN_ERR_ARGUMENT (token outside the vocabulary, more logits than n_outputs), BN_ERR_CONTEXT_FULL,
-//   BN_ERR_CANCELLED, BN_ERR_NUMERIC, BN_ERR_DEVICE_LOST.
+//   BN_ERR_CANCELLED, BN_ERR_NUMERIC, BN_ERR_DEVICE_LOST, BN_ERR_UNSUPPORTED (logits of an embedding model).
 BN_API BN_MUST_CHECK enum bn_result bn_engine_step(struct bn_engine *engine, struct bn_step_item *items, size_t n_items,
                                                    struct bn_error *err);
+
+// Appends tokens to the session and gives what an embedding model says of all of them: the last token's hidden state behind
+// the final norm, scaled to length 1. `out` holds n_embd floats. Works with any model; one that is made for it
+// (bn_model_info.embeds) has no logits to give, and bn_engine_step refuses to make them.
+// Threads: one at a time per engine. Errors: those of bn_engine_step; BN_ERR_NUMERIC if the state is all zeros.
+BN_API BN_MUST_CHECK enum bn_result bn_embed(struct bn_session *session, const int32_t *tokens, size_t n_tokens,
+                                             float *out, struct bn_error *err);
 
 // Chooses the next token from logits [n_vocab] by the session's sampling; nothing is appended.
 // Threads: one at a time per engine. Errors: BN_ERR_NUMERIC if a logit is NaN, BN_ERR_ARGUMENT.

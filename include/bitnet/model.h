@@ -14,7 +14,7 @@ enum bn_i2s_order { BN_I2S_AUTO, BN_I2S_A, BN_I2S_B, BN_I2S_C };
 
 // The feed-forward activation. AUTO: `<arch>.hidden_activation` if present, else what the architecture was
 // trained with.
-enum bn_activation { BN_ACTIVATION_AUTO, BN_ACTIVATION_RELU2, BN_ACTIVATION_SILU };
+enum bn_activation { BN_ACTIVATION_AUTO, BN_ACTIVATION_RELU2, BN_ACTIVATION_SILU, BN_ACTIVATION_GELU };
 
 // How a model is read; what a file does not say can be said here.
 struct bn_model_options {
@@ -22,6 +22,9 @@ struct bn_model_options {
     enum bn_i2s_order i2s_order;
     enum bn_activation activation;
     bool vocab_only; // read the tokenizer and keys only; the file may have no tensors
+    // Int8 planes of the quantised activations: 1, as BitNet models were trained; 2 makes 16 bits, for models that were
+    // trained with ternary weights only. 0: what the family was trained with.
+    uint32_t activation_planes;
 };
 
 // What a model is. The strings are terminated UTF-8, borrowed from the model.
@@ -43,6 +46,8 @@ struct bn_model_info {
     uint64_t n_params;             // elements of all tensors
     uint64_t bytes;                // bytes of all tensors as stored
     uint64_t token_bytes;          // weight bytes one decoded token streams, the head included
+    uint32_t activation_planes;    // int8 planes of the quantised activations: 1 or 2
+    bool embeds;                   // made for embeddings of texts: see bn_embed
 };
 
 // A model file, mapped: weights, geometry, vocabulary.

@@ -2,10 +2,10 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
-#include "runtime/base/dmath.h"
 #include "runtime/base/fail.h"
 #include "runtime/base/runtime.h"
 #include "runtime/engine/engine_impl.h"
+#include "runtime/graph/rope.h"
 #include "runtime/layout/layout.h"
 
 enum {
@@ -57,7 +57,9 @@ static void lay_out_activations(struct bn_engine *engine, uint64_t *work, uint64
     const struct bn_model_info *info = &engine->model->info;
     struct bn_activations *a = &engine->activations;
     uint64_t rows = engine->config.n_batch, f32 = sizeof(float);
-    uint64_t outputs = engine->sched.limits.outputs;
+    uint64_t outputs = engine->sched.limits.outputs, planes = engine->model->planes;
+    const struct bn_layer *layer = &engine->model->layers[0]; // all have the same parts
+    bool embeds = engine->model->pools_last;
     const struct {
         struct bn_span *span;
         uint64_t bytes;
@@ -67,10 +69,14 @@ static void lay_out_activations(struct bn_engine *engine, uint64_t *work, uint64
         {&a->q, rows * info->n_head * info->head_dim * f32},
         {&a->attended, rows * info->n_head * info->head_dim * f32},
         {&a->hidden, rows * info->n_ff * f32},
-        {&a->quantised, rows * bn_padded_cols(widest_input(engine->model))},
-        {&a->scales, rows * sizeof(struct bn_row_scale)},
-        {&a->final, outputs * info->n_embd * f32},
-        {&a->logits, (uint64_t)engine->config.n_outputs * info->n_vocab * f32, true},
+        {&a->quantised, rows * planes * bn_padded_cols(widest_input(engine->model))},
+        {&a->scales, rows * planes * sizeof(struct bn_row_scale)},
+        {&a->normed, layer->post_ffw_norm || layer->attn_q_norm_in ? rows * info->n_embd * f32 : 0},
+        {&a->k, layer->attn_q_norm_in ? rows * info->n_head_kv * info->head_dim * f32 : 0},
+        {&a->v, layer->attn_q_norm_in ? rows * info->n_head_kv * info->head_dim * f32 : 0},
+        {&a->up, layer->attn_q_norm_in ? rows * info->n_ff * f32 : 0},
+        {&a->final, outputs * info->n_embd * f32, embeds},
+        {&a->logits, embeds ? 0 : (uint64_t)engine->config.n_outputs * info->n_vocab * f32, true},
         {&a->tops, engine->scan.buffer ? BN_TOP_OUTPUTS * sizeof(struct bn_top) : 0, true},
     };
     *work = *results = 0;
@@ -81,24 +87,24 @@ static void lay_out_activations(struct bn_engine *engine, uint64_t *work, uint64
     }
 }
 
-// Cosine and sine of position * theta^(-2 i / d), computed in double (docs/numerics.md).
-static void fill_rope(float *table, const struct bn_model *model, uint32_t positions)
+// Bytes of one table of RoPE; models with a window have two.
+static uint64_t rope_bytes(const struct bn_engine *engine)
 {
-    uint32_t half = model->info.head_dim / 2;
-    for (uint32_t i = 0; i < half; i++) {
-        double frequency = bn_dpow((double)model->info.rope_theta, -2.0 * i / model->info.head_dim);
-        for (uint32_t p = 0; p < positions; p++) {
-            double sine, cosine;
-            bn_dsincos(p * frequency, &sine, &cosine);
-            table[((size_t)p * half + i) * 2] = (float)cosine;
-            table[((size_t)p * half + i) * 2 + 1] = (float)sine;
-        }
-    }
+    return (uint64_t)engine->config.n_ctx * engine->model->info.head_dim * sizeof(float);
+}
+
+static void fill_rope(const struct bn_engine *engine, float *table)
+{
+    const struct bn_model *model = engine->model;
+    uint32_t dim = model->info.head_dim, positions = engine->config.n_ctx;
+    bn_rope_fill(&model->rope, dim, positions, table);
+    if (model->window)
+        bn_rope_fill(&model->local_rope, dim, positions, table + (size_t)positions * dim);
 }
 
 static enum bn_result create_rope(struct bn_engine *engine, struct bn_error *err)
 {
-    uint64_t bytes = (uint64_t)engine->config.n_ctx * engine->model->info.head_dim * sizeof(float);
+    uint64_t bytes = rope_bytes(engine) * (engine->model->window ? 2 : 1);
     enum bn_result result = bn_buffer_create_local(engine->device, bytes, &engine->rope, err);
     if (result != BN_OK)
         return result;
@@ -106,7 +112,7 @@ static enum bn_result create_rope(struct bn_engine *engine, struct bn_error *err
     float *table = engine->rope->host ? engine->rope->host : own;
     if (!table)
         return bn_fail_memory(err, bytes, "the table of RoPE angles");
-    fill_rope(table, engine->model, engine->config.n_ctx);
+    fill_rope(engine, table);
     if (own)
         result = bn_buffer_write(engine->device, engine->rope, 0, own, bytes, err);
     bn_free(engine->host, own);
@@ -139,7 +145,8 @@ static enum bn_result create_sched(struct bn_engine *engine, const struct bn_slo
         .scan = &engine->scan,
         .activations = engine->activations,
         .kv = {engine->kv, 0, engine->kv->size},
-        .rope = {engine->rope, 0, engine->rope->size},
+        .rope = {engine->rope, 0, rope_bytes(engine)},
+        .local_rope = {engine->rope, engine->model->window ? rope_bytes(engine) : 0, rope_bytes(engine)},
         .positions = engine->config.n_ctx,
     };
     return bn_sched_init(&engine->sched, engine->device, &plan, limits, err);
@@ -148,6 +155,8 @@ static enum bn_result create_sched(struct bn_engine *engine, const struct bn_slo
 static bool wants_scan(const struct bn_engine *engine)
 {
     const struct bn_tensor *head = engine->model->output;
+    if (engine->model->pools_last)
+        return false;
     return engine->config.head == BN_HEAD_SCAN ||
            (engine->config.head == BN_HEAD_AUTO && engine->config.n_outputs <= BN_TOP_OUTPUTS &&
             bn_layout_bytes(head->layout, head->rows, head->cols) >= SCAN_FROM);

@@ -1,5 +1,6 @@
 // One step: the sessions' tokens as one run of rows, cut into chunks, at most one chunk running while the next is filled.
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -239,8 +240,8 @@ static void settle(struct step *step, const struct bn_slot_copy *copies, enum bn
     }
 }
 
-enum bn_result bn_engine_step(struct bn_engine *engine, struct bn_step_item *items, size_t n_items,
-                              struct bn_error *err)
+static enum bn_result run_step(struct bn_engine *engine, struct bn_step_item *items, size_t n_items,
+                               struct bn_error *err)
 {
     enum bn_result result = check_call(engine, items, n_items, err);
     if (result != BN_OK)
@@ -278,4 +279,39 @@ enum bn_result bn_engine_step(struct bn_engine *engine, struct bn_step_item *ite
             *err = failure;
     }
     return first;
+}
+
+enum bn_result bn_engine_step(struct bn_engine *engine, struct bn_step_item *items, size_t n_items,
+                              struct bn_error *err)
+{
+    for (size_t i = 0; engine && items && i < n_items; i++)
+        if (engine->model->pools_last && items[i].n_logits)
+            return bn_fail(err, BN_ERR_UNSUPPORTED, "the model makes embeddings (bn_embed), no logits");
+    return run_step(engine, items, n_items, err);
+}
+
+enum bn_result bn_embed(struct bn_session *session, const int32_t *tokens, size_t n_tokens, float *out,
+                        struct bn_error *err)
+{
+    if (!session || !out)
+        return bn_fail(err, BN_ERR_ARGUMENT, "session or out is NULL");
+    struct bn_engine *engine = session->engine;
+    if (!engine->activations.final.buffer->host)
+        return bn_fail(err, BN_ERR_UNSUPPORTED, "the host does not reach the hidden states on this device");
+    struct bn_step_item item = {.session = session, .tokens = tokens, .n_tokens = n_tokens, .n_logits = 1, .n_top = 1};
+    enum bn_result result = run_step(engine, &item, 1, err);
+    if (result != BN_OK)
+        return result;
+    // The only output of the step is the first of its last chunk.
+    const struct bn_span *final = &engine->activations.final;
+    const float *state = (const float *)(const void *)((const uint8_t *) final->buffer->host + final->offset);
+    double squares = 0;
+    for (uint32_t i = 0; i < engine->model->info.n_embd; i++)
+        squares += (double)state[i] * (double)state[i];
+    if (!(squares > 0))
+        return bn_fail(err, BN_ERR_NUMERIC, "the hidden state is all zeros and has no direction");
+    double length = sqrt(squares);
+    for (uint32_t i = 0; i < engine->model->info.n_embd; i++)
+        out[i] = (float)((double)state[i] / length);
+    return BN_OK;
 }

@@ -67,7 +67,8 @@ static enum bn_result plan_wish(struct placer *placer, struct wish *wish, enum b
                           "shape %u x %u does not fit layout %s", tensor->rows, tensor->cols,
                           bn_layout_get(wish->layout)->name);
     bool matrix = kind == BN_OP_MATMUL || kind == BN_OP_QKV || kind == BN_OP_GATE_UP;
-    wish->in_place = placer->placement->imported && wish->layout == tensor->layout && !(placer->copy && matrix) &&
+    wish->in_place = placer->placement->imported && !tensor->widened && wish->layout == tensor->layout &&
+                     !(placer->copy && matrix) &&
                      (uint64_t)(tensor->data - placer->model->map.data) % LEAST_ALIGNMENT == 0;
     wish->scale_bytes = tensor->rows * bn_layout_scales(wish->layout, tensor->cols) * sizeof(float);
     if (!wish->in_place) {
@@ -205,6 +206,17 @@ static enum bn_result place_layer(struct placer *placer, const struct bn_layer *
         {from->attn_sub_norm, &to->attn_sub_norm},
         {from->ffn_norm, &to->ffn_norm},
         {from->ffn_sub_norm, &to->ffn_sub_norm},
+        {from->attn_q_norm, &to->q_norm},
+        {from->attn_k_norm, &to->k_norm},
+        {from->post_attention_norm, &to->attn_post_norm},
+        {from->post_ffw_norm, &to->ffn_post_norm},
+        {from->attn_q_norm_in, &to->q_in_norm},
+        {from->attn_k_norm_in, &to->k_in_norm},
+        {from->attn_v_norm_in, &to->v_in_norm},
+        {from->attn_output_norm_in, &to->o_in_norm},
+        {from->ffn_gate_norm_in, &to->gate_in_norm},
+        {from->ffn_up_norm_in, &to->up_in_norm},
+        {from->ffn_down_norm_in, &to->down_in_norm},
     };
     enum bn_result result = BN_OK;
     for (size_t i = 0; i < sizeof(weights) / sizeof(weights[0]) && result == BN_OK; i++)

@@ -9,6 +9,10 @@
 struct bn_placed_layer {
     struct bn_weight q, k, v, o, gate, up, down;
     struct bn_span attn_norm, attn_sub_norm, ffn_norm, ffn_sub_norm;
+    struct bn_span q_norm, k_norm;                             // of heads
+    struct bn_span attn_post_norm, ffn_post_norm;              // of what is added to the residual stream
+    struct bn_span q_in_norm, k_in_norm, v_in_norm, o_in_norm; // of a matrix's input
+    struct bn_span gate_in_norm, up_in_norm, down_in_norm;     // likewise
 };
 
 struct bn_placement {

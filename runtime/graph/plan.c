@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { OPS_PER_LAYER = 9, OPS_AROUND = 4 };
+enum { OPS_PER_LAYER = 9, OPS_OF_POST_NORMS = 2, OPS_OF_INPUT_NORMS = 10, OPS_AROUND = 4 };
 
 struct builder {
     const struct bn_plan_config *config;
@@ -13,7 +13,12 @@ struct builder {
 
 size_t bn_plan_size(const struct bn_plan_config *config)
 {
-    return OPS_AROUND + (config->scan->buffer != NULL) + (size_t)OPS_PER_LAYER * config->model->info.n_layer;
+    const struct bn_layer *layer = &config->model->layers[0]; // all have the same parts
+    size_t per_layer = OPS_PER_LAYER + (layer->post_ffw_norm ? OPS_OF_POST_NORMS : 0) +
+                       (layer->attn_q_norm_in ? OPS_OF_INPUT_NORMS : 0);
+    if (config->model->pools_last) // it ends with the norm
+        return OPS_AROUND - 1 + per_layer * config->model->info.n_layer;
+    return OPS_AROUND + (config->scan->buffer != NULL) + per_layer * config->model->info.n_layer;
 }
 
 static struct bn_op *add(struct builder *builder, enum bn_op_kind kind, uint32_t cols)
@@ -37,7 +42,9 @@ static struct bn_op *add(struct builder *builder, enum bn_op_kind kind, uint32_t
 
 static void add_quantise(struct builder *builder, const struct bn_span *in, const struct bn_span *norm, uint32_t cols)
 {
-    struct bn_op *op = add(builder, BN_OP_QUANTISE, cols);
+    bool wide = builder->config->model->planes == 2;
+    struct bn_op *op = add(builder, wide ? BN_OP_QUANTISE16 : BN_OP_QUANTISE, cols);
+    op->planes = builder->config->model->planes;
     op->in = *in;
     op->norm = *norm;
     op->out = builder->config->activations.quantised;
@@ -56,12 +63,14 @@ static struct bn_op *add_multiply(struct builder *builder, enum bn_op_kind kind,
                                   const struct bn_span *norm, const struct bn_weight *const *w, int n)
 {
     const struct bn_activations *a = &builder->config->activations;
-    bool fused = builder->rows == 1;
+    uint32_t planes = builder->config->model->planes;
+    bool fused = builder->rows == 1 && planes == 1 && !(kind == BN_OP_QKV && builder->config->placement->layers[0].q_norm.buffer);
     for (int i = 0; i < n; i++)
         fused = fused && bn_device_supports(builder->config->device, fused_kind(kind), w[i]->layout);
     if (!fused)
         add_quantise(builder, in, norm, w[0]->cols);
     struct bn_op *op = add(builder, fused ? fused_kind(kind) : kind, w[0]->cols);
+    op->planes = planes;
     op->in = fused ? *in : a->quantised;
     if (fused)
         op->norm = *norm;
@@ -72,35 +81,103 @@ static struct bn_op *add_multiply(struct builder *builder, enum bn_op_kind kind,
     return op;
 }
 
-static void add_residual(struct builder *builder, const struct bn_span *in, const struct bn_span *norm,
-                         const struct bn_weight *w)
+static struct bn_op *add_matmul(struct builder *builder, const struct bn_span *in, const struct bn_span *norm,
+                                const struct bn_weight *w, const struct bn_span *out)
 {
     struct bn_op *op = add_multiply(builder, BN_OP_MATMUL, in, norm, &w, 1);
-    op->in3 = op->out = builder->config->activations.x;
+    op->out = *out;
+    return op;
 }
 
-static void add_layer(struct builder *builder, uint32_t layer)
+// out = norm of in, plus `residual` if it is not NULL.
+static void add_norm(struct builder *builder, const struct bn_span *in, const struct bn_span *norm,
+                     const struct bn_span *residual, const struct bn_span *out)
+{
+    struct bn_op *op = add(builder, BN_OP_NORM_ROWS, builder->config->model->info.n_embd);
+    op->in = *in;
+    op->norm = *norm;
+    op->out = *out;
+    if (residual)
+        op->in3 = *residual;
+}
+
+// The matrix that ends a half of a layer, and what it adds to the residual stream.
+static void add_residual(struct builder *builder, const struct bn_span *in, const struct bn_span *norm,
+                         const struct bn_weight *w, const struct bn_span *post_norm)
+{
+    const struct bn_activations *a = &builder->config->activations;
+    struct bn_op *op = add_matmul(builder, in, norm, w, post_norm->buffer ? &a->normed : &a->x);
+    if (post_norm->buffer)
+        add_norm(builder, &a->normed, post_norm, &a->x, &a->x);
+    else
+        op->in3 = a->x;
+}
+
+static void set_attention(struct builder *builder, struct bn_op *op, uint32_t layer)
+{
+    const struct bn_plan_config *config = builder->config;
+    bool local = bn_layer_is_local(config->model, layer);
+    op->kv = config->kv;
+    op->layer = layer;
+    if (op->kind == BN_OP_ATTENTION) {
+        op->window = local ? config->model->window : 0;
+        return;
+    }
+    op->rope = local ? config->local_rope : config->rope;
+    if (op->kind == BN_OP_NORM_QKV) // whose norm is that of its input; there are none of heads
+        return;
+    op->norm = config->placement->layers[layer].q_norm;
+    op->norm2 = config->placement->layers[layer].k_norm;
+}
+
+static void add_attention(struct builder *builder, uint32_t layer)
 {
     const struct bn_plan_config *config = builder->config;
     const struct bn_activations *a = &config->activations;
     const struct bn_placed_layer *w = &config->placement->layers[layer];
-
-    const struct bn_weight *qkv[] = {&w->q, &w->k, &w->v}, *gate_up[] = {&w->gate, &w->up};
-    struct bn_op *op = add_multiply(builder, BN_OP_QKV, &a->x, &w->attn_norm, qkv, 3);
+    const struct bn_weight *qkv[] = {&w->q, &w->k, &w->v};
+    struct bn_op *op;
+    if (w->q_in_norm.buffer) { // with a norm of its own before each matrix, nothing can be shared
+        add_norm(builder, &a->x, &w->attn_norm, NULL, &a->normed);
+        add_matmul(builder, &a->normed, &w->q_in_norm, &w->q, &a->q);
+        add_matmul(builder, &a->normed, &w->k_in_norm, &w->k, &a->k);
+        add_matmul(builder, &a->normed, &w->v_in_norm, &w->v, &a->v);
+        op = add(builder, BN_OP_APPEND, w->q.rows);
+        op->in = a->q;
+        op->in2 = a->k;
+        op->in3 = a->v;
+    } else {
+        op = add_multiply(builder, BN_OP_QKV, &a->x, &w->attn_norm, qkv, 3);
+    }
     op->out = a->q;
-    op->kv = config->kv;
-    op->rope = config->rope;
-    op->layer = layer;
+    set_attention(builder, op, layer);
     op = add(builder, BN_OP_ATTENTION, w->o.cols);
     op->in = a->q;
     op->out = a->attended;
-    op->kv = config->kv;
-    op->layer = layer;
-    add_residual(builder, &a->attended, &w->attn_sub_norm, &w->o);
+    set_attention(builder, op, layer);
+    add_residual(builder, &a->attended, w->o_in_norm.buffer ? &w->o_in_norm : &w->attn_sub_norm, &w->o,
+                 &w->attn_post_norm);
+}
 
-    op = add_multiply(builder, BN_OP_GATE_UP, &a->x, &w->ffn_norm, gate_up, 2);
+static void add_feed_forward(struct builder *builder, uint32_t layer)
+{
+    const struct bn_activations *a = &builder->config->activations;
+    const struct bn_placed_layer *w = &builder->config->placement->layers[layer];
+    const struct bn_weight *gate_up[] = {&w->gate, &w->up};
+    struct bn_op *op;
+    if (w->gate_in_norm.buffer) {
+        add_norm(builder, &a->x, &w->ffn_norm, NULL, &a->normed);
+        add_matmul(builder, &a->normed, &w->gate_in_norm, &w->gate, &a->hidden);
+        add_matmul(builder, &a->normed, &w->up_in_norm, &w->up, &a->up);
+        op = add(builder, BN_OP_ACTIVATE, w->gate.rows);
+        op->in = a->hidden;
+        op->in2 = a->up;
+    } else {
+        op = add_multiply(builder, BN_OP_GATE_UP, &a->x, &w->ffn_norm, gate_up, 2);
+    }
     op->out = a->hidden;
-    add_residual(builder, &a->hidden, &w->ffn_sub_norm, &w->down);
+    add_residual(builder, &a->hidden, w->down_in_norm.buffer ? &w->down_in_norm : &w->ffn_sub_norm, &w->down,
+                 &w->ffn_post_norm);
 }
 
 size_t bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_t outputs, struct bn_op *ops)
@@ -114,13 +191,18 @@ size_t bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_
     op = add(&builder, BN_OP_EMBED, n_embd);
     op->w[0] = placement->embed;
     op->out = config->activations.x;
-    for (uint32_t layer = 0; layer < config->model->info.n_layer; layer++)
-        add_layer(&builder, layer);
+    op->scale = config->model->embed_scale == 1 ? 0 : config->model->embed_scale;
+    for (uint32_t layer = 0; layer < config->model->info.n_layer; layer++) {
+        add_attention(&builder, layer);
+        add_feed_forward(&builder, layer);
+    }
     builder.rows = outputs;
     op = add(&builder, BN_OP_NORM, n_embd);
     op->in = config->activations.x;
     op->norm = placement->output_norm;
     op->out = config->activations.final;
+    if (config->model->pools_last)
+        return builder.n;
     op = add(&builder, BN_OP_HEAD, n_embd);
     op->w[0] = placement->head;
     op->in = config->activations.final;

@@ -11,8 +11,10 @@ struct bn_activations {
     struct bn_span q;         // f32 [rows][heads * head_dim]
     struct bn_span attended;  // f32 [rows][heads * head_dim]
     struct bn_span hidden;    // f32 [rows][n_ff]
-    struct bn_span quantised; // int8 [rows][widest input of a ternary matrix]
-    struct bn_span scales;    // bn_row_scale [rows]
+    struct bn_span quantised; // int8 [rows][planes][widest input of a ternary matrix]
+    struct bn_span scales;    // bn_row_scale [rows][planes]
+    struct bn_span normed;    // f32 [rows][n_embd]; of models with norms of outputs or inputs
+    struct bn_span k, v, up;  // f32 [rows][kv_heads * head_dim], [rows][n_ff]; of models with norms of inputs
     struct bn_span final;     // f32 [outputs][n_embd]
     struct bn_span logits;    // f32 [outputs][n_vocab]
     struct bn_span tops;      // bn_top [outputs, at most BN_TOP_OUTPUTS]; unused without a scan copy
@@ -24,7 +26,7 @@ struct bn_plan_config {
     const struct bn_placement *placement;
     const struct bn_scan *scan; // its buffer may be NULL
     struct bn_activations activations;
-    struct bn_span kv, rope;
+    struct bn_span kv, rope, local_rope;
     uint32_t positions; // most of a sequence
 };
 

@@ -62,8 +62,11 @@ static enum bn_result check_options(const struct bn_model_options *given, struct
     memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
     if ((unsigned)options->i2s_order > BN_I2S_C)
         return bn_fail(err, BN_ERR_ARGUMENT, "i2s_order has the unknown value %d", (int)options->i2s_order);
-    if ((unsigned)options->activation > BN_ACTIVATION_SILU)
+    if ((unsigned)options->activation > BN_ACTIVATION_GELU)
         return bn_fail(err, BN_ERR_ARGUMENT, "activation has the unknown value %d", (int)options->activation);
+    if (options->activation_planes > 2)
+        return bn_fail(err, BN_ERR_ARGUMENT, "activation_planes is %u; 0, 1 and 2 are known",
+                       options->activation_planes);
     return BN_OK;
 }
 
@@ -157,6 +160,7 @@ void bn_model_destroy(struct bn_model *model)
     bn_free(model->host, model->tensors);
     bn_free(model->host, model->names);
     bn_free(model->host, model->layers);
+    bn_free(model->host, model->widened);
     bn_file_map_close(&model->map);
     bn_free(model->host, model);
 }

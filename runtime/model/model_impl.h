@@ -19,7 +19,8 @@ struct bn_tensor {
     float scale; // 1 for float layouts; finite and not NaN; multiplies the scales within the data
     float rule;  // of floats that become ternary: the scale by which they are rounded
     enum bn_layout
-        as; // with its scales it is this: `layout`, or one of order A if all scales are equal, or of a master
+        as;       // with its scales it is this: `layout`, or one of order A if all scales are equal, or of a master
+    bool widened; // f32 made at load: data is not within the file map, but the model's own
 };
 
 static inline struct bn_matrix bn_tensor_matrix(const struct bn_tensor *tensor)
@@ -32,6 +33,24 @@ static inline struct bn_matrix bn_tensor_matrix(const struct bn_tensor *tensor)
 struct bn_layer {
     const struct bn_tensor *attn_norm, *attn_q, *attn_k, *attn_v, *attn_sub_norm, *attn_output;
     const struct bn_tensor *ffn_norm, *ffn_gate, *ffn_up, *ffn_sub_norm, *ffn_down;
+    const struct bn_tensor *attn_q_norm, *attn_k_norm;                            // of each head
+    const struct bn_tensor *post_attention_norm, *post_ffw_norm;                  // before the residual is added
+    const struct bn_tensor *attn_q_norm_in, *attn_k_norm_in, *attn_v_norm_in;     // of a matrix's input
+    const struct bn_tensor *attn_output_norm_in;                                  // likewise
+    const struct bn_tensor *ffn_gate_norm_in, *ffn_up_norm_in, *ffn_down_norm_in; // likewise
+};
+
+enum bn_rope_scaling { BN_ROPE_UNSCALED, BN_ROPE_LINEAR, BN_ROPE_YARN };
+
+// The angle of position p in pair i of a head is p * frequency i (docs/numerics.md, "RoPE").
+struct bn_rope {
+    float theta;
+    enum bn_rope_scaling scaling;
+    float factor;                        // by which the context was stretched
+    float attention_factor;              // of sine and cosine, besides YaRN's own
+    float beta_fast, beta_slow;          // YaRN: turns within the original context that keep and lose their frequency
+    uint32_t n_ctx_original;             // YaRN
+    const struct bn_tensor *frequencies; // f32 [rope_dim / 2], divisors; or NULL
 };
 
 struct bn_model {
@@ -41,12 +60,25 @@ struct bn_model {
     struct bn_tokenizer *tokenizer;
     enum bn_op_activation activation;
     enum bn_rope_order rope_order;
-    uint32_t rope_dim; // features of a head that are rotated; equals head_dim for now
+    uint32_t rope_dim;               // features of a head that are rotated; equals head_dim for now
+    struct bn_rope rope, local_rope; // of layers that see everything, and of those with a window
+    uint32_t window;                 // positions a row sees in layers with a window, itself included; 0: there are none
+    uint32_t period;                 // every period-th layer sees everything
+    uint32_t planes;                 // int8 planes of the quantised activations: 1 or 2
+    float embed_scale;               // of the embedding's rows
+    bool pools_last;                 // made for embeddings: those of the last token
     struct bn_tensor *tensors;
     size_t n_tensors;
     char *names;                                               // what tensors[].name point into
     const struct bn_tensor *token_embd, *output_norm, *output; // output == token_embd when tied
     struct bn_layer *layers;                                   // [info.n_layer]
+    float *widened;                                            // what tensors that are widened point into
 };
+
+// Whether layer i sees the last `window` positions only.
+static inline bool bn_layer_is_local(const struct bn_model *model, uint32_t i)
+{
+    return model->window && (i + 1) % model->period != 0;
+}
 
 #endif

@@ -96,7 +96,7 @@ static enum bn_result check_number(struct bn_load *load, const struct row *row, 
                                    enum bn_use use)
 {
     static const char *const wanted[] = {
-        [BN_USE_NORM] = "only F32 is for norms",
+        [BN_USE_NORM] = "only F32, F16 and BF16 are for norms",
         [BN_USE_LINEAR] = "only ternary types, and F32, F16 and BF16 that are to become ternary, are for this matrix",
         [BN_USE_EMBEDDING] = "only ternary types, F32, F16, BF16, Q8_0, Q6_K, Q5_0 and Q4_0 are for this matrix",
     };
@@ -108,7 +108,7 @@ static enum bn_result check_number(struct bn_load *load, const struct row *row, 
     }
     bool known = row && (row->not_file_type == 0 || row->not_file_type != file_type);
     bool plain = known && row->layout <= BN_LAYOUT_BF16;
-    bool right = use == BN_USE_NORM     ? known && row->layout == BN_LAYOUT_F32
+    bool right = use == BN_USE_NORM     ? plain
                  : use == BN_USE_LINEAR ? plain || (known && bn_layout_get(row->layout)->kind == BN_LAYOUT_TERNARY)
                                         : known;
     if (right)

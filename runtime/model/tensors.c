@@ -11,33 +11,47 @@
 
 #define NAME_BYTES 48 // "blk.1023.attn_sub_norm.weight" and more
 
-enum features { EMBD, FF, Q, KV, VOCAB, ONE };
+enum features { EMBD, FF, Q, KV, HEAD, PAIRS, VOCAB, ONE };
 
-// The tensors of a layer, in the order in which the graph needs them.
+// The tensors of a layer, in the order in which the graph needs them. `part`: who has them; 0: every model.
+#define MEMBER(name) #name, offsetof(struct bn_layer, name)
 static const struct {
     const char *name;
     size_t member;
     enum bn_use use;
     enum features rows, cols;
+    uint32_t part; // enum bn_part
 } layer_tensors[] = {
-    {"attn_norm", offsetof(struct bn_layer, attn_norm), BN_USE_NORM, ONE, EMBD},
-    {"attn_q", offsetof(struct bn_layer, attn_q), BN_USE_LINEAR, Q, EMBD},
-    {"attn_k", offsetof(struct bn_layer, attn_k), BN_USE_LINEAR, KV, EMBD},
-    {"attn_v", offsetof(struct bn_layer, attn_v), BN_USE_LINEAR, KV, EMBD},
-    {"attn_sub_norm", offsetof(struct bn_layer, attn_sub_norm), BN_USE_NORM, ONE, Q},
-    {"attn_output", offsetof(struct bn_layer, attn_output), BN_USE_LINEAR, EMBD, Q},
-    {"ffn_norm", offsetof(struct bn_layer, ffn_norm), BN_USE_NORM, ONE, EMBD},
-    {"ffn_gate", offsetof(struct bn_layer, ffn_gate), BN_USE_LINEAR, FF, EMBD},
-    {"ffn_up", offsetof(struct bn_layer, ffn_up), BN_USE_LINEAR, FF, EMBD},
-    {"ffn_sub_norm", offsetof(struct bn_layer, ffn_sub_norm), BN_USE_NORM, ONE, FF},
-    {"ffn_down", offsetof(struct bn_layer, ffn_down), BN_USE_LINEAR, EMBD, FF},
+    {MEMBER(attn_norm), BN_USE_NORM, ONE, EMBD, 0},
+    {MEMBER(attn_q), BN_USE_LINEAR, Q, EMBD, 0},
+    {MEMBER(attn_k), BN_USE_LINEAR, KV, EMBD, 0},
+    {MEMBER(attn_v), BN_USE_LINEAR, KV, EMBD, 0},
+    {MEMBER(attn_sub_norm), BN_USE_NORM, ONE, Q, BN_PART_SUB_NORM},
+    {MEMBER(attn_output), BN_USE_LINEAR, EMBD, Q, 0},
+    {MEMBER(ffn_norm), BN_USE_NORM, ONE, EMBD, 0},
+    {MEMBER(ffn_gate), BN_USE_LINEAR, FF, EMBD, 0},
+    {MEMBER(ffn_up), BN_USE_LINEAR, FF, EMBD, 0},
+    {MEMBER(ffn_sub_norm), BN_USE_NORM, ONE, FF, BN_PART_SUB_NORM},
+    {MEMBER(ffn_down), BN_USE_LINEAR, EMBD, FF, 0},
+    {MEMBER(attn_q_norm), BN_USE_NORM, ONE, HEAD, BN_PART_HEAD_NORM},
+    {MEMBER(attn_k_norm), BN_USE_NORM, ONE, HEAD, BN_PART_HEAD_NORM},
+    {MEMBER(post_attention_norm), BN_USE_NORM, ONE, EMBD, BN_PART_POST_NORM},
+    {MEMBER(post_ffw_norm), BN_USE_NORM, ONE, EMBD, BN_PART_POST_NORM},
+    {MEMBER(attn_q_norm_in), BN_USE_NORM, ONE, EMBD, BN_PART_INPUT_NORM},
+    {MEMBER(attn_k_norm_in), BN_USE_NORM, ONE, EMBD, BN_PART_INPUT_NORM},
+    {MEMBER(attn_v_norm_in), BN_USE_NORM, ONE, EMBD, BN_PART_INPUT_NORM},
+    {MEMBER(attn_output_norm_in), BN_USE_NORM, ONE, Q, BN_PART_INPUT_NORM},
+    {MEMBER(ffn_gate_norm_in), BN_USE_NORM, ONE, EMBD, BN_PART_INPUT_NORM},
+    {MEMBER(ffn_up_norm_in), BN_USE_NORM, ONE, EMBD, BN_PART_INPUT_NORM},
+    {MEMBER(ffn_down_norm_in), BN_USE_NORM, ONE, FF, BN_PART_INPUT_NORM},
 };
 #define LAYER_TENSORS (sizeof(layer_tensors) / sizeof(layer_tensors[0]))
 
 // Work of this file: the tensors taken so far, of the model and of the file.
 struct binder {
     struct bn_load *load;
-    bool *used; // [gguf->n_tensors]
+    bool *used;       // [gguf->n_tensors]
+    size_t n_widened; // of model->widened
 };
 
 static uint32_t count_of(const struct bn_model_info *info, enum features features)
@@ -51,6 +65,10 @@ static uint32_t count_of(const struct bn_model_info *info, enum features feature
         return info->n_head * info->head_dim;
     case KV:
         return info->n_head_kv * info->head_dim;
+    case HEAD:
+        return info->head_dim;
+    case PAIRS:
+        return info->head_dim / 2;
     case VOCAB:
         return info->n_vocab;
     case ONE:
@@ -120,6 +138,35 @@ static enum bn_result check_finite(struct binder *binder, const struct bn_gguf_t
     return BN_OK;
 }
 
+// Norms in half precision are few, and the ops want them in f32.
+static void widen(struct binder *binder, struct bn_tensor *tensor)
+{
+    float *wide = binder->load->model->widened + binder->n_widened;
+    bn_layout_get(tensor->layout)->widen(tensor->data, tensor->cols, 0, wide);
+    binder->n_widened += tensor->cols;
+    tensor->data = (const uint8_t *)wide;
+    tensor->layout = tensor->as = BN_LAYOUT_F32;
+    tensor->bytes = bn_layout_bytes(BN_LAYOUT_F32, 1, tensor->cols);
+    tensor->widened = true;
+}
+
+// Room for all of them: an element takes two bytes of the file, and the reader has seen that tensors do not overlap.
+static enum bn_result reserve_widened(struct binder *binder)
+{
+    struct bn_load *load = binder->load;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < load->gguf->n_tensors; i++) {
+        const struct bn_gguf_tensor *tensor = &load->gguf->tensors[i];
+        bool half = tensor->type == BN_GGUF_TENSOR_F16 || tensor->type == BN_GGUF_TENSOR_BF16;
+        if (half && tensor->dims[1] == 1)
+            n += tensor->elements;
+    }
+    if (n == 0)
+        return BN_OK;
+    load->model->widened = bn_alloc_array(load->model->host, n, sizeof(float));
+    return load->model->widened ? BN_OK : bn_fail_memory(load->err, n * sizeof(float), "the norms");
+}
+
 // A tensor PREFIX + suffix of one element multiplies the scale of the matrix.
 static enum bn_result apply_scale(struct binder *binder, const char *prefix, const char *suffix, bool required,
                                   struct bn_tensor *tensor)
@@ -136,6 +183,8 @@ static enum bn_result apply_scale(struct binder *binder, const char *prefix, con
     enum bn_result result = check_shape(binder, found, 1, 1);
     if (result == BN_OK)
         result = bn_load_stored(load, found, BN_USE_NORM, &scale);
+    if (result == BN_OK && scale.layout != BN_LAYOUT_F32)
+        result = fail_tensor(binder, BN_ERR_UNSUPPORTED, found, "only F32 is for scales");
     if (result != BN_OK)
         return result;
     float factor;
@@ -183,6 +232,8 @@ static enum bn_result bind(struct binder *binder, const char *prefix, enum bn_us
     enum bn_result result = check_shape(binder, found, tensor->rows, tensor->cols);
     if (result == BN_OK)
         result = bn_load_stored(load, found, use, tensor);
+    if (result == BN_OK && use == BN_USE_NORM && tensor->layout != BN_LAYOUT_F32)
+        widen(binder, tensor);
     if (result == BN_OK && use == BN_USE_NORM)
         result = check_finite(binder, found, tensor);
     if (result == BN_OK && (use == BN_USE_LINEAR || bn_layout_get(tensor->layout)->kind == BN_LAYOUT_TERNARY))
@@ -200,14 +251,30 @@ static enum bn_result bind_layer(struct binder *binder, uint32_t layer)
 {
     unsigned char *members = (unsigned char *)&binder->load->model->layers[layer];
     for (size_t i = 0; i < LAYER_TENSORS; i++) {
-        char prefix[NAME_BYTES / 2];
+        char prefix[NAME_BYTES - 8]; // without ".weight"
         const struct bn_tensor *tensor;
         snprintf(prefix, sizeof(prefix), "blk.%" PRIu32 ".%s", layer, layer_tensors[i].name);
+        if ((layer_tensors[i].part & binder->load->parts) != layer_tensors[i].part)
+            continue;
         enum bn_result result =
             bind(binder, prefix, layer_tensors[i].use, layer_tensors[i].rows, layer_tensors[i].cols, true, &tensor);
         if (result != BN_OK)
             return result;
         memcpy(members + layer_tensors[i].member, &tensor, sizeof(tensor));
+    }
+    return BN_OK;
+}
+
+// They divide.
+static enum bn_result check_frequencies(struct binder *binder)
+{
+    const struct bn_tensor *tensor = binder->load->model->rope.frequencies;
+    for (uint32_t i = 0; tensor && i < tensor->cols; i++) {
+        float factor;
+        memcpy(&factor, tensor->data + i * sizeof(factor), sizeof(factor));
+        if (!(factor >= 0x1p-10f && factor <= 0x1p20f))
+            return bn_fail_at(binder->load->err, BN_ERR_MODEL, binder->load->gguf->file, tensor->name, tensor->offset,
+                              "a factor of RoPE's frequencies is out of range");
     }
     return BN_OK;
 }
@@ -224,7 +291,9 @@ static enum bn_result bind_all(struct binder *binder)
         result = bind(binder, "output", BN_USE_EMBEDDING, VOCAB, EMBD, !binder->load->family->tied, &model->output);
     if (result == BN_OK && !model->output)
         model->output = model->token_embd;
-    return result;
+    if (result == BN_OK)
+        result = bind(binder, "rope_freqs", BN_USE_NORM, ONE, PAIRS, false, &model->rope.frequencies);
+    return result == BN_OK ? check_frequencies(binder) : result;
 }
 
 // A tensor that nothing takes, a bias say, would change the result if it were obeyed.
@@ -270,7 +339,7 @@ enum bn_result bn_load_tensors(struct bn_load *load)
 {
     struct bn_model *model = load->model;
     struct binder binder = {.load = load};
-    size_t most = 3 + LAYER_TENSORS * model->info.n_layer;
+    size_t most = 4 + LAYER_TENSORS * model->info.n_layer;
     enum bn_result result = check_vocab_size(load);
     if (result == BN_OK)
         result = choose_order(&binder);
@@ -282,6 +351,8 @@ enum bn_result bn_load_tensors(struct bn_load *load)
     binder.used = bn_alloc_array(model->host, load->gguf->n_tensors, sizeof(*binder.used));
     if (!model->tensors || !model->names || !model->layers || !binder.used)
         result = bn_fail_memory(load->err, most * (sizeof(*model->tensors) + NAME_BYTES), "the tensors of a model");
+    if (result == BN_OK)
+        result = reserve_widened(&binder);
     if (result == BN_OK)
         result = bind_all(&binder);
     if (result == BN_OK)

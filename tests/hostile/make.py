@@ -311,21 +311,26 @@ def figures():
 def meanings():
     """Keys that change what is computed, and keys that do not."""
     key = "general.architecture"
-    for number, name in enumerate(("llama", "qwen3", "", "bitnet-b1.58 ", "BITNET-B1.58", "bitnet-b1.58\0", b"\xff\xfe",
+    for number, name in enumerate(("falcon", "qwen35", "", "bitnet-b1.58 ", "BITNET-B1.58", "bitnet-b1.58\0", b"\xff\xfe",
                                    "\x1b[2J", "%s%n", "x" * (1 << 20))):
         yield Case(f"architecture-{number}", UNSUPPORTED, key, put(key, text(name)))
     yield Case("architecture-of-another", UNSUPPORTED, A, put(key, text("bitnet")))
     refused = {
         A + "expert_count": value(U32, 8), A + "expert_used_count": value(U32, 2),
         A + "attention.sliding_window": value(U32, 4096), A + "attention.causal": value(BOOL, 0),
-        A + "rope.scaling.type": text("yarn"), A + "rope.scaling.factor": value(F32, 4),
-        A + "rope.scale_linear": value(F32, NAN), A + "rope.scaling.attn_factor": value(F32, 0),
+        A + "rope.scaling.type": text("longrope"), A + "rope.scaling.factor": value(F32, 4),
+        A + "rope.scale_linear": value(F32, NAN), A + "pooling_type": value(U32, 1),
         A + "attention.scale": value(F32, 1), A + "attention.clamp_kqv": value(F32, 8), A + "logit_scale": value(F32, 1),
         A + "final_logit_softcapping": value(F32, 30), A + "unknown": value(U8, 0), "llama.block_count": value(U32, 2),
         "prism.hadamard.block_size": value(U32, 128), "bitnet.i2s_order": text("1x4"), "x": value(U8, 0),
-        A + "hidden_activation": text("gelu"), "bitnet.i2s_layout": text("2x2"), "split.count": value(U16, 2)}
+        A + "hidden_activation": text("mish"), "bitnet.i2s_layout": text("2x2"), "split.count": value(U16, 2)}
     for name, new in refused.items():
         yield Case("key-" + name, UNSUPPORTED, name, put(name, new))
+    damaged = {
+        A + "rope.scaling.factor": value(F32, NAN), A + "rope.scaling.attn_factor": value(F32, 0),
+        A + "rope.scaling.yarn_beta_fast": value(F32, -1), "bitnet.activation_planes": value(U32, 0)}
+    for name, new in damaged.items():
+        yield Case("damaged-" + name, MODEL, name, put(name, new))
     harmless = {"general.unknown": text("x"), "tokenizer.unknown": array(F32, [NAN]), "split.no": value(U16, 7),
                 A + "expert_count": value(U64, 0), A + "rope.scaling.type": text("none"),
                 A + "rope.scaling.factor": value(F64, 1), A + "hidden_activation": text("relu2"),
@@ -366,12 +371,13 @@ def tensor_descriptions():
         yield Case("tensor-name-" + name, MODEL, "", change(q, name=data))
     yield Case("tensor-name-huge", MODEL, "", change(q, name=b"x" * (1 << 16)))
     yield Case("tensor-name-format", MODEL, q, change(q, name=b"%s%n%99999d"))
-    extra = {"blk.0.attn_q.bias": [128], "blk.0.attn_q.scale": [1], "rope_freqs.weight": [8],
+    extra = {"blk.0.attn_q.bias": [128], "blk.0.attn_q.scale": [1], "blk.0.attn_q_norm.weight": [16],
              "blk.2.attn_norm.weight": [128], "blk.0.ffn_gate_exps.weight": [128], "blk.00.attn_norm.weight": [128],
              "blk.0.attn_norm.weight.lora_a": [128], "blk.-1.attn_norm.weight": [128],
              "blk.4294967296.attn_norm.weight": [128], "OUTPUT.WEIGHT": [128]}
     for name, dims in extra.items():
         yield Case("extra-" + name, UNSUPPORTED, name, add_tensor(name, dims, TYPE_F32, bytes(4 * dims[0])))
+    yield Case("rope-factors-zero", MODEL, "rope_freqs.weight", add_tensor("rope_freqs.weight", [8], TYPE_F32, bytes(32)))
     yield Case("extra-head", MODEL, "output.weight", add_tensor("output.weight", [128, 2], TYPE_F32, bytes(1024)))
     yield Case("extra-%s%n", UNSUPPORTED, "%s%n", add_tensor("%s%n%99999d", [1], TYPE_F32, bytes(4)))
     yield Case("extra-many", REFUSED, "", lambda model: model.tensors.extend(
@@ -575,9 +581,14 @@ def vocabularies():
             yield Case(f"{name}-{number:#x}", MODEL, T + name, put(T + name, value(U64, number)))
         yield Case(f"{name}-negative", MODEL, T + name, put(T + name, value(I32, -1)))
     yield Case("eos-is-everything", OK, "", put(T + "eos_token_id", value(U32, 0)))
-    for number, kind in enumerate(("llama", "bert", "", "no_vocab", "gpt2 ", "t5", b"\xff", "\x1b[2J", "g" * 100000)):
+    for number, kind in enumerate(("wordpiece", "bert", "", "no_vocab", "gpt2 ", "rwkv", b"\xff", "\x1b[2J", "g" * 100000)):
         yield Case(f"tokenizer-{number}", UNSUPPORTED, T + "model", put(T + "model", text(kind)))
-    for number, pre in enumerate(("qwen2", "LLAMA-BPE", b"\xff", "\x1b[2J", "p" * 100000)):
+    for kind in ("llama", "t5"):
+        yield Case(f"scores-short-{kind}", MODEL, T + "scores", lambda model, kind=kind: (
+            put(T + "model", text(kind))(model), put(T + "scores", array(F32, [0] * 511))(model)))
+        yield Case(f"scores-nan-{kind}", MODEL, T + "scores", lambda model, kind=kind: (
+            put(T + "model", text(kind))(model), put(T + "scores", array(F32, [NAN] * 512))(model)))
+    for number, pre in enumerate(("tekken", "LLAMA-BPE", b"\xff", "\x1b[2J", "p" * 100000)):
         yield Case(f"pre-{number}", UNSUPPORTED, T + "pre", put(T + "pre", text(pre)))
     for pre in ("", "default", "llama-bpe"):
         yield Case("pre-" + (pre or "empty"), SAME, "", put(T + "pre", text(pre)))

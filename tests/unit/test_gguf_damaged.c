@@ -106,8 +106,8 @@ static void retype(const char *name, uint32_t type)
     X(other_type_36, UNSUPPORTED, Q, "I2_S of this shape", tensor(Q)->bytes = 128 * 128 / 32 * 18)                     \
     X(architecture_missing, MODEL, "general.architecture", "missing", drop_key(b, "general.architecture"))             \
     X(architecture_number, MODEL, "general.architecture", "u32", set_u32(b, "general.architecture", 1))                \
-    X(architecture_llama, UNSUPPORTED, "general.architecture", "\"llama\" is not one of those known: bitnet-b1.58",    \
-      set_str(b, "general.architecture", "llama"))                                                                     \
+    X(architecture_falcon, UNSUPPORTED, "general.architecture", "\"falcon\" is not one of those known: bitnet-b1.58",  \
+      set_str(b, "general.architecture", "falcon"))                                                                    \
     X(layers_missing, MODEL, A "block_count", "missing", drop_key(b, A "block_count"))                                 \
     X(layers_0, MODEL, A "block_count", "1 to 1024", set_u32(b, A "block_count", 0))                                   \
     X(layers_1025, MODEL, A "block_count", "1 to 1024", set_u32(b, A "block_count", 1025))                             \
@@ -148,10 +148,23 @@ static void retype(const char *name, uint32_t type)
     X(key_of_another, UNSUPPORTED, "llama.block_count", "unknown key", set_u32(b, "llama.block_count", 1))             \
     X(experts, UNSUPPORTED, A "expert_count", "only 0", set_u32(b, A "expert_count", 8))                               \
     X(window, UNSUPPORTED, A "attention.sliding_window", "only 0", set_u32(b, A "attention.sliding_window", 4096))     \
-    X(scaling_yarn, UNSUPPORTED, A "rope.scaling.type", "only none", set_str(b, A "rope.scaling.type", "yarn"))        \
+    X(scaling_longrope, UNSUPPORTED, A "rope.scaling.type", "only none",                                               \
+      set_str(b, A "rope.scaling.type", "longrope"))                                                                   \
     X(scaling_2, UNSUPPORTED, A "rope.scaling.factor", "only 1", set_f32(b, A "rope.scaling.factor", 2))               \
+    X(scaling_nan, MODEL, A "rope.scaling.factor", "from 1", set_f32(b, A "rope.scaling.factor", NAN))                 \
+    X(scaling_half, MODEL, A "rope.scaling.factor", "from 1", set_f32(b, A "rope.scaling.factor", 0.5f))               \
+    X(yarn_of_0, MODEL, A "rope.scaling.type", "original",                                                             \
+      (set_str(b, A "rope.scaling.type", "yarn"), set_u32(b, A "rope.scaling.original_context_length", 0)))            \
+    X(yarn_betas, MODEL, A "rope.scaling.type", "beta",                                                                \
+      (set_str(b, A "rope.scaling.type", "yarn"), set_f32(b, A "rope.scaling.yarn_beta_fast", 1)))                     \
+    X(yarn_ext, UNSUPPORTED, A "rope.scaling.yarn_ext_factor", "only 1",                                               \
+      set_f32(b, A "rope.scaling.yarn_ext_factor", 0))                                                                 \
+    X(pooling_mean, UNSUPPORTED, A "pooling_type", "last", set_u32(b, A "pooling_type", 1))                            \
+    X(planes_3, MODEL, "bitnet.activation_planes", "1 or 2", set_u32(b, "bitnet.activation_planes", 3))                \
+    X(qwen35, UNSUPPORTED, "general.architecture", "qwen35: layers", set_str(b, "general.architecture", "qwen35"))     \
+    X(maple, UNSUPPORTED, "general.architecture", "experts", set_str(b, "general.architecture", "maple"))              \
     X(causal_not, UNSUPPORTED, A "attention.causal", "only true", set_bool(b, A "attention.causal", 0))                \
-    X(activation_gelu, UNSUPPORTED, A "hidden_activation", "relu2, silu", set_str(b, A "hidden_activation", "gelu"))   \
+    X(activation_mish, UNSUPPORTED, A "hidden_activation", "relu2, silu", set_str(b, A "hidden_activation", "mish"))   \
     X(order_unknown, UNSUPPORTED, "bitnet.i2s_layout", "128/32", set_str(b, "bitnet.i2s_layout", "2x2"))               \
     X(split_file, UNSUPPORTED, "split.count", "join", set_u32(b, "split.count", 2))                                    \
     X(vocab_9, MODEL, A "vocab_size", "8 tokens", set_u32(b, A "vocab_size", 9))                                       \
@@ -178,14 +191,15 @@ static void retype(const char *name, uint32_t type)
     X(hadamard, UNSUPPORTED, "prism.hadamard.block_size", "unknown key", set_u32(b, "prism.hadamard.block_size", 64))  \
     X(q_tq2_0, UNSUPPORTED, Q, "TQ2_0 (35)", tensor(Q)->type = T_TQ2_0)                                                \
     X(q_unknown_type, UNSUPPORTED, Q, "unknown (4294967295)", tensor(Q)->type = 0xffffffff)                            \
-    X(norm_f16, UNSUPPORTED, "attn_norm", "only F32", retype("blk.0.attn_norm.weight", T_F16))                         \
+    X(norm_i2s, UNSUPPORTED, "attn_norm", "only F32, F16", retype("blk.0.attn_norm.weight", T_I2S))                    \
     X(norm_long, MODEL, "output_norm", "expected the shape", set_dims("output_norm.weight", 1, 64, 1))                 \
     X(scale_nan, MODEL, Q, "not finite", tensor(Q)->scale = NAN)                                                       \
     X(scale_infinite, MODEL, Q, "not finite", tensor(Q)->scale = INFINITY)                                             \
     X(bias, UNSUPPORTED, "blk.0.attn_q.bias", "do not have", add_tensor(b, "blk.0.attn_q.bias", T_F32, 128, 0))        \
     X(scale_tensor, UNSUPPORTED, "blk.0.attn_q.scale", "do not have",                                                  \
       add_tensor(b, "blk.0.attn_q.scale", T_F32, 1, 0))                                                                \
-    X(rope_factors, UNSUPPORTED, "rope_freqs.weight", "do not have", add_tensor(b, "rope_freqs.weight", T_F32, 32, 0)) \
+    X(rope_factors, MODEL, "rope_freqs.weight", "out of range", add_tensor(b, "rope_freqs.weight", T_F32, 32, 0))      \
+    X(head_norm, UNSUPPORTED, "attn_q_norm", "do not have", add_tensor(b, "blk.0.attn_q_norm.weight", T_F32, 64, 0))   \
     X(layer_too_many, UNSUPPORTED, "blk.1.attn_norm.weight", "do not have",                                            \
       add_tensor(b, "blk.1.attn_norm.weight", T_F32, 128, 0))                                                          \
     X(head_shape, MODEL, "output.weight", "expected the shape", add_tensor(b, "output.weight", T_F16, 128, 9))         \
@@ -197,7 +211,7 @@ static void retype(const char *name, uint32_t type)
     X(merges_number, MODEL, "tokenizer.ggml.merges", "expected string", set_u32(b, "tokenizer.ggml.merges", 0))        \
     X(bos_outside, MODEL, "tokenizer.ggml.bos_token_id", "outside", set_u32(b, "tokenizer.ggml.bos_token_id", 8))      \
     X(tokenizer_missing, MODEL, "tokenizer.ggml.model", "missing", drop_key(b, "tokenizer.ggml.model"))                \
-    X(tokenizer_llama, UNSUPPORTED, "tokenizer.ggml.model", "llama", set_str(b, "tokenizer.ggml.model", "llama"))
+    X(tokenizer_bert, UNSUPPORTED, "tokenizer.ggml.model", "bert", set_str(b, "tokenizer.ggml.model", "bert"))
 
 #define X(name, code, subject, message, change)                                                                        \
     static void change_##name(void)                                                                                    \
