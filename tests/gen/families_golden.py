@@ -25,7 +25,7 @@ from transformers.integrations.bitnet import AutoBitLinear
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data" / "families"
 I2_S, F16 = 36, 1
 N_VOCAB, N_TOKENS = 288, 24
-NOISE = {"Gemma3Text": 2.0**-19} # it norms more often, which evens noise out
+NOISE = {"gemma3": 2.0**-19}  # many norms even noise out
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
@@ -285,7 +285,7 @@ def make(name, case):
         table = model.model.embed_tokens.weight
         exact = table.data.clone()
         for _ in range(6 if case[1] else 0):
-            table.data = exact * (1 + torch.randn_like(exact) * NOISE.get(case[3], 2.0**-22))
+            table.data = exact * (1 + torch.randn_like(exact) * NOISE.get(name, 2.0**-22))
             flips = max(flips, float(np.abs(run(case, model, ids) - double).max()))
         table.data = exact
         if flips <= 1e-3 or not case[1]:
