@@ -17,7 +17,8 @@ USES = {
     "--threads": ["-t1"], "--isa": ["--isa", "scalar"], "--wait": ["--wait", "spin"],
     "--mmap": ["--no-mmap"], "--packing": ["--packing", "base3"],
     "--head": ["--head", "scan"], "--fault": ["--fault", ""],
-    "--log-probs": ["--log-probs", "0"], "--perplexity": [], "--json": ["--json"] if HAVE_JSON else [],
+    "--log-probs": ["--log-probs", "0"], "--perplexity": [], "--embedding": ["--embed"],
+    "--activation-planes": ["--activation-planes", "2"], "--json": ["--json"] if HAVE_JSON else [],
     "--verbose": ["-v"], "--quiet": ["-q"], "--log": ["--log", "debug"], "--color": ["--color=never"],
     "--help": ["-h"], "--version": ["--version"],
 }

@@ -99,6 +99,18 @@ int reply_print_json(struct run *run, const struct reply *reply)
     return tool_json_print(&run->out, PROGRAM, object);
 }
 
+int run_print_embedding_json(struct run *run, const float *vector, uint32_t n_embd, size_t n_tokens)
+{
+    json_t *object = json_object(), *list = json_array();
+    for (uint32_t i = 0; i < n_embd; i++)
+        json_array_append_new(list, tool_json_number((double)vector[i]));
+    json_object_set_new(object, "schema", json_string("bitnet-embedding/1"));
+    json_object_set_new(object, "embedding", list);
+    json_object_set_new(object, "tokens", json_integer((json_int_t)n_tokens));
+    add_place(object, run);
+    return tool_json_print(&run->out, PROGRAM, object);
+}
+
 int run_print_perplexity_json(struct run *run, const struct perplexity *result)
 {
     json_t *object = json_object();
@@ -144,6 +156,11 @@ int run_print_devices_json(struct run *run, const struct bn_device_info *list, s
 #else // main has refused --json before any of these is called
 
 int reply_print_json(struct run *run, const struct reply *reply)
+{
+    return tool_json_missing(PROGRAM);
+}
+
+int run_print_embedding_json(struct run *run, const float *vector, uint32_t n_embd, size_t n_tokens)
 {
     return tool_json_missing(PROGRAM);
 }

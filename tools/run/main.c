@@ -31,6 +31,8 @@ static int check_settings(const struct settings *settings)
     else if (settings->perplexity && (settings->prompt || settings->file || settings->conversation > 0 || chat_only ||
                                       settings->n_predict >= 0))
         wrong = "--perplexity reads a text and makes none: leave out -p, -f, -n and -cnv";
+    else if (settings->embed && (settings->perplexity || settings->conversation > 0 || chat_only))
+        wrong = "--embed takes one text, from -p or -f: leave out --perplexity and -cnv";
     else if (settings->verbose && settings->quiet)
         wrong = "-v and -q exclude each other";
     if (wrong)
@@ -80,7 +82,13 @@ static int start(struct run *run)
     int exit_code = get_prompt(settings, wanted, &prompt, &bytes);
     if (!exit_code)
         exit_code = run_open(run, settings->n_ctx, 1);
-    if (exit_code) {
+    if (!exit_code && !settings->embed && bn_model_get_info(run->model)->embeds) {
+        tool_say(PROGRAM, "the model makes embeddings, no text: use --embed");
+        exit_code = TOOL_EXIT_MODEL;
+    }
+    if (!exit_code && settings->embed)
+        exit_code = run_embed(run, prompt ? prompt : "", bytes);
+    if (exit_code || settings->embed) {
         free(prompt);
         return exit_code;
     }

@@ -56,6 +56,7 @@ static int open_model(struct run *run)
     int order = settings->i2s_layout; // each order has two names
     options.i2s_order = (enum bn_i2s_order)(order > BN_I2S_C ? order - BN_I2S_C : order);
     options.activation = (enum bn_activation)settings->activation;
+    options.activation_planes = settings->activation_planes;
     if (bn_model_open(run->runtime, run->model_path, &options, &run->model, &err))
         return tool_fail(PROGRAM, &err, NULL);
     run->tokenizer = bn_model_get_tokenizer(run->model);

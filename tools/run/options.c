@@ -41,9 +41,15 @@ static const struct tool_option options[] = {
      .arg = "ORDER",
      .help = "byte order of I2_S weights, which files do not tell"},
     {.names = "--activation",
-     TOOL_WORD(S, activation, "auto relu2 silu"),
+     TOOL_WORD(S, activation, "auto relu2 silu gelu"),
      .arg = "NAME",
      .help = "feed-forward activation, if the file's architecture is wrong about it"},
+    {.names = "--activation-planes",
+     TOOL_U32(S, activation_planes),
+     .arg = "N",
+     .min = 0,
+     .max = 2,
+     .help = "int8 planes of the activations: 1, or 2 for 16 bits; 0: as the model was trained"},
 
     {.group = "Prompt",
      .names = "-p --prompt",
@@ -182,6 +188,9 @@ static const struct tool_option options[] = {
      .max = 64,
      .shown = "",
      .help = "log-probability of each token made, and of N alternatives, on stderr or in --json; -1: none"},
+    {.names = "--embed --embedding",
+     TOOL_FLAG(S, embed),
+     .help = "print the embedding of the prompt, of length 1, instead of continuing it"},
     {.names = "--perplexity",
      TOOL_STRING(S, perplexity),
      .arg = "FILE",
@@ -259,6 +268,7 @@ const struct tool_program run_program = {
     .name = PROGRAM,
     .usage = "[-m MODEL] [-p TEXT] [options]\n"
              "[-m MODEL] -cnv [options]\n"
+             "[-m MODEL] --embed -p TEXT | -f FILE [options]\n"
              "[-m MODEL] --perplexity FILE [options]",
     .about =
         "Continues a text, or holds a conversation, with a ternary language model. Text goes to stdout; figures and "

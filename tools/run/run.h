@@ -13,6 +13,8 @@
 struct settings {
     const char *model, *models;
     int i2s_layout, activation;
+    uint32_t activation_planes;
+    bool embed;
     const char *prompt, *file, *system;
     bool escape, display_prompt, single_turn;
     int conversation;
@@ -112,6 +114,8 @@ struct perplexity {
     uint32_t window;
     double value, error;
 };
+// {"schema": "bitnet-embedding/1", ...}
+int run_print_embedding_json(struct run *run, const float *vector, uint32_t n_embd, size_t n_tokens);
 int run_print_perplexity_json(struct run *run, const struct perplexity *result);
 
 // The line of figures on stderr.
@@ -123,6 +127,9 @@ double figures_rate(uint64_t count, uint64_t ns); // per second; NaN if unknown
 int run_complete(struct run *run, const char *prompt, size_t bytes);
 int run_chat(struct run *run, const char *first_message); // NULL: ask
 int run_perplexity(struct run *run);
+
+// Prints the vector of a text.
+int run_embed(struct run *run, const char *text, size_t bytes);
 
 // Ctrl-C and SIGTERM: cancel the session. A third one of the same kind kills.
 void interrupts_watch(struct bn_session *session); // NULL: no longer
