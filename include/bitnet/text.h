@@ -42,8 +42,9 @@ struct bn_tokenizer_info {
     bool add_bos;               // BN_TOKENIZE_BOS has an effect
     const char *model;          // "gpt2" byte-level BPE; SentencePiece: "llama" BPE, "t5" unigram
     const char *pre;            // "llama-bpe", as used; "" if none
-    const char *chat_family;    // "bitnet-2b4t", "llama3", or "" if the model has no template that we know
-    bool add_eos;               // BN_TOKENIZE_EOS has an effect
+    const char *
+        chat_family; // "bitnet-2b4t", "llama3", "qwen3", "chatml", "falcon3", or "" if the model has no template that we know
+    bool add_eos; // BN_TOKENIZE_EOS has an effect
 };
 
 // Ownership: borrowed. Threads: any.
@@ -60,7 +61,8 @@ struct bn_chat_message {
 
 // Renders a conversation in the model's own template, as token ids: markers become special tokens, while the same
 // characters in `content` stay plain text, so that a user cannot forge a turn. `first`: the messages start the
-// conversation (BOS is added). `reply`: the header that asks for the assistant's reply is added.
+// conversation (BOS is added if the template has one); otherwise they follow a reply and its end token. `reply`: the header
+// that asks for the assistant's reply is added.
 // Writes at most `capacity` ids and always the full number to *count.
 // Threads: any. Errors: BN_ERR_UNSUPPORTED (no known template), BN_ERR_ARGUMENT (unknown role), BN_ERR_NO_MEMORY.
 BN_API BN_MUST_CHECK enum bn_result bn_chat_tokenize(const struct bn_tokenizer *tokenizer,

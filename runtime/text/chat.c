@@ -6,11 +6,11 @@
 
 struct bn_chat_family {
     const char *name;
-    const char *open;
-    const char *roles[3];
-    const char *close;
-    const char *separator;
-    const char *end;
+    const char *open[3], *roles[3];
+    const char *close, *separator;
+    const char *after[3], *end[3];
+    const char *between;
+    bool bos, strip, thinks;
 };
 
 struct rule {
@@ -22,6 +22,10 @@ struct rule {
 #define BN_LIST(...)                                                                                                   \
     {                                                                                                                  \
         __VA_ARGS__                                                                                                    \
+    }
+#define ALL(text)                                                                                                      \
+    {                                                                                                                  \
+        text, text, text                                                                                               \
     }
 #define BN_CHAT(id, ...) static const struct bn_chat_family family_##id = {__VA_ARGS__};
 #define BN_CHAT_RULE(id, architectures, parts)
@@ -37,15 +41,17 @@ static const struct rule rules[] = {
 
 static bool has_marker(const struct bn_tokenizer *tokenizer, const char *name)
 {
-    return !*name || bn_control_token(tokenizer, name) >= 0;
+    return !name || !*name || bn_control_token(tokenizer, name) >= 0;
 }
 
 static bool fits(const struct rule *rule, const struct bn_tokenizer *tokenizer, const struct bn_vocab *vocab)
 {
     const struct bn_chat_family *family = rule->family;
-    if (!has_marker(tokenizer, family->open) || !has_marker(tokenizer, family->close) ||
-        !has_marker(tokenizer, family->end))
+    if (!has_marker(tokenizer, family->close))
         return false;
+    for (int role = 0; role < 3; role++)
+        if (!has_marker(tokenizer, family->open[role]) || !has_marker(tokenizer, family->end[role]))
+            return false;
     bool listed = !rule->architectures[0];
     for (size_t i = 0; i < 3 && rule->architectures[i]; i++)
         listed |= bn_str_is(vocab->architecture, rule->architectures[i]);
@@ -103,30 +109,61 @@ static int role_of(const char *role)
     return -1;
 }
 
-static void put_marker(const struct bn_tokenizer *tokenizer, const char *name, struct bn_token_sink *sink)
+// A reply without its reasoning.
+static struct bn_str answer(struct bn_str s)
 {
-    if (*name)
-        bn_token_put(sink, bn_control_token(tokenizer, name));
+    static const char mark[] = "</think>";
+    size_t n = sizeof(mark) - 1, start = 0;
+    for (size_t i = 0; i + n <= s.bytes; i++)
+        if (memcmp(s.data + i, mark, n) == 0)
+            start = i + n;
+    while (start > 0 && start < s.bytes && s.data[start] == '\n')
+        start++;
+    return (struct bn_str){s.data + start, s.bytes - start};
 }
 
-// Everything up to the end token, which a reply's header lacks.
-static enum bn_result put_message(const struct bn_tokenizer *tokenizer, const char *role, struct bn_str content,
+static struct bn_str content_of(const struct bn_chat_family *family, const struct bn_chat_message *message, int role)
+{
+    struct bn_str content = {message->content, strlen(message->content)};
+    if (family->strip)
+        return strip(message->content);
+    return family->thinks && role == 2 ? answer(content) : content;
+}
+
+static bool put_marker(const struct bn_tokenizer *tokenizer, const char *name, struct bn_token_sink *sink)
+{
+    if (!name || !*name)
+        return false;
+    bn_token_put(sink, bn_control_token(tokenizer, name));
+    return true;
+}
+
+static size_t append(char *text, size_t at, const char *part, size_t bytes)
+{
+    memcpy(text + at, part, bytes);
+    return at + bytes;
+}
+
+// Everything up to the end token; a reply's header has no content, and nothing after it.
+static enum bn_result put_message(const struct bn_tokenizer *tokenizer, int role, const struct bn_str *content,
                                   struct bn_token_sink *sink, struct bn_error *err)
 {
     const struct bn_chat_family *family = tokenizer->chat;
-    size_t n_role = strlen(role), n_separator = strlen(family->separator), bytes;
+    const char *after = content && family->after[role] ? family->after[role] : "", *name = family->roles[role];
+    size_t n_name = strlen(name), n_separator = strlen(family->separator), n_after = strlen(after), bytes;
     char *text = NULL;
-    if (!__builtin_add_overflow(content.bytes, n_role + n_separator, &bytes))
+    if (!__builtin_add_overflow(content ? content->bytes : 0, n_name + n_separator + n_after, &bytes))
         text = bn_alloc(tokenizer->host, bytes);
     if (!text)
-        return bn_fail_memory(err, content.bytes, "a message");
-    memcpy(text, role, n_role);
-    memcpy(text + n_role, family->separator, n_separator);
-    memcpy(text + n_role + n_separator, content.data, content.bytes);
+        return bn_fail_memory(err, content ? content->bytes : 0, "a message");
+    size_t at = append(text, append(text, 0, name, n_name), family->separator, n_separator);
+    if (content)
+        at = append(text, at, content->data, content->bytes);
+    append(text, at, after, n_after);
 
     enum bn_result result = BN_OK;
-    size_t head = *family->close ? n_role : 0;
-    put_marker(tokenizer, family->open, sink);
+    put_marker(tokenizer, family->open[role], sink);
+    size_t head = family->close ? n_name : 0;
     if (head)
         result = bn_tokenizer_encode(tokenizer, text, head, 0, sink, err);
     put_marker(tokenizer, family->close, sink);
@@ -148,21 +185,25 @@ enum bn_result bn_chat_tokenize(const struct bn_tokenizer *tokenizer, const stru
     if (!family)
         return bn_fail(err, BN_ERR_UNSUPPORTED, "the model has no chat template that this library knows");
     struct bn_token_sink sink = {ids, capacity, 0};
-    if (first && tokenizer->info.bos >= 0)
+    if (first && family->bos && tokenizer->info.bos >= 0)
         bn_token_put(&sink, tokenizer->info.bos);
     enum bn_result result = BN_OK;
-    for (size_t i = 0; i < n_messages && result == BN_OK; i++) {
-        if (!messages[i].role || !messages[i].content)
+    bool ended = !first; // by an end token: then what follows is a reply
+    for (size_t i = 0; i < n_messages + reply && result == BN_OK; i++) {
+        bool header = i == n_messages;
+        if (!header && (!messages[i].role || !messages[i].content))
             return bn_fail(err, BN_ERR_ARGUMENT, "message %zu lacks its role or its content", i);
-        int role = role_of(messages[i].role);
+        int role = header ? 2 : role_of(messages[i].role);
         if (role < 0)
             return bn_fail(err, BN_ERR_ARGUMENT, "the role \"%s\" is none of system, user, assistant",
                            messages[i].role);
-        result = put_message(tokenizer, family->roles[role], strip(messages[i].content), &sink, err);
-        put_marker(tokenizer, family->end, &sink);
+        if (ended && family->between)
+            result = bn_tokenizer_encode(tokenizer, family->between, strlen(family->between), 0, &sink, err);
+        struct bn_str content = header ? (struct bn_str){"", 0} : content_of(family, &messages[i], role);
+        if (result == BN_OK)
+            result = put_message(tokenizer, role, header ? NULL : &content, &sink, err);
+        ended = !header && put_marker(tokenizer, family->end[role], &sink);
     }
-    if (reply && result == BN_OK)
-        result = put_message(tokenizer, family->roles[2], (struct bn_str){"", 0}, &sink, err);
     *count = result == BN_OK ? sink.count : 0;
     return result;
 }

@@ -5,7 +5,8 @@
 
 writes tests/data/tokenizer/texts.txt and chat.txt. One case per line, fields separated by tabs, texts in hexadecimal:
 
-    texts.txt  "plain" or "special", text, and its ids without BOS by llama-bpe, gpt-2 and stories
+    texts.txt  "plain" or "special", text, and its ids without BOS by llama-bpe, gpt-2, stories and qwen2, which is llama-bpe's
+               vocabulary cut as Qwen's tokenizers cut text
     chat.txt   family, ids, then role and content of each message; BOS and the header of the reply are included
 
 With --check TOOL N SEED, N random texts go through TOOL, a program that reads hexadecimal texts from lines of its
@@ -25,6 +26,7 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 DATA = TESTS / "data" / "tokenizer"
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
+QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 CONTROL = 3
 
 
@@ -141,7 +143,8 @@ def main():
         return check(llama, sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     gpt2 = build(DATA / "gpt-2.gguf.xz", False, None)
     stories = build(TESTS.parent / "models" / "stories.gguf", False, LLAMA3)
-    (DATA / "texts.txt").write_text("\n".join(text_cases([llama, gpt2, stories])) + "\n")
+    qwen2 = build(DATA / "llama-bpe.gguf.xz", False, QWEN2)
+    (DATA / "texts.txt").write_text("\n".join(text_cases([llama, gpt2, stories, qwen2])) + "\n")
     (DATA / "chat.txt").write_text("\n".join(chat_cases(llama)) + "\n")
 
 

@@ -2,6 +2,7 @@
 #include "text_support.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static struct small_vocab small;
 static struct bn_tokenizer *tokenizer;
@@ -122,6 +123,81 @@ START_TEST(stripped)
 }
 END_TEST
 
+static size_t parse_hex(const char *hex, char *out)
+{
+    size_t n = 0;
+    for (unsigned byte; sscanf(hex + 2 * n, "%2x", &byte) == 1; n++)
+        out[n] = (char)byte;
+    out[n] = '\0';
+    return n;
+}
+
+// Against Jinja (tests/gen/chat_golden.py). Without merges, ids and text tell the same.
+START_TEST(golden)
+{
+    static const char *const markers[] = {"<s>",           "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
+                                          "<|im_start|>",  "<|im_end|>",          "<|system|>",        "<|user|>",
+                                          "<|assistant|>", "<|endoftext|>"};
+    char path[4096], row[16384], template[4096], wanted[4096], got[4096], fields[16][2048];
+    const char *data = getenv("BITNET_TEST_DATA");
+    int lines = 0;
+    snprintf(path, sizeof(path), "%s/tokenizer/chats.txt", data ? data : "tests/data");
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "%s", path);
+    for (; fgets(row, sizeof(row), file); lines++) {
+        struct bn_chat_message messages[8];
+        size_t n = 0, count, at = 0;
+        int32_t ids[2048];
+        char *rest, *family = strtok_r(row, "\t\n", &rest), *architecture = strtok_r(NULL, "\t\n", &rest);
+        parse_hex(strtok_r(NULL, "\t\n", &rest), template);
+        size_t n_wanted = parse_hex(strtok_r(NULL, "\t\n", &rest), wanted);
+        for (char *role; (role = strsep(&rest, "\t\n")) && *role; n++) {
+            parse_hex(role, fields[2 * n]);
+            parse_hex(strsep(&rest, "\t\n"), fields[2 * n + 1]);
+            messages[n] = (struct bn_chat_message){fields[2 * n], fields[2 * n + 1]};
+        }
+        small_init(&small);
+        for (size_t i = 0; i < sizeof(markers) / sizeof(markers[0]); i++)
+            small_add(&small, markers[i], 3);
+        small.vocab.architecture = str(architecture);
+        small.vocab.chat_template = str(template);
+        small.vocab.bos = 256;
+        bn_tokenizer_destroy(tokenizer);
+        tokenizer = small_create(&small);
+        ck_assert_str_eq(bn_tokenizer_get_info(tokenizer)->chat_family, family);
+        ck_assert_int_eq(bn_chat_tokenize(tokenizer, messages, n, true, true, ids, 2048, &count, NULL), BN_OK);
+        for (size_t i = 0; i < count; i++) {
+            size_t bytes;
+            const char *piece = bn_token_bytes(tokenizer, ids[i], &bytes);
+            memcpy(got + at, piece, bytes);
+            at += bytes;
+        }
+        got[at] = '\0';
+        ck_assert_msg(at == n_wanted && memcmp(got, wanted, at) == 0, "%s, line %d:\n%s\nnot\n%s", family, lines + 1,
+                      got, wanted);
+    }
+    fclose(file);
+    ck_assert_int_eq(lines, 20);
+}
+END_TEST
+
+// A reply that the model made, and what follows it.
+START_TEST(after_a_reply)
+{
+    static const char *const markers[] = {"<s>", "<|im_start|>", "<|im_end|>"};
+    static const struct bn_chat_message next = {"user", "Bye"};
+    small_init(&small);
+    for (int i = 0; i < 3; i++)
+        small_add(&small, markers[i], 3);
+    small.vocab.architecture = str("qwen3");
+    small.vocab.chat_template = str("<|im_start|> <|im_end|> </think>");
+    bn_tokenizer_destroy(tokenizer);
+    tokenizer = small_create(&small);
+    ck_assert_str_eq(render(&next, 1, false, true), "\n[257]user\nBye[258]\n[257]assistant\n");
+    ck_assert_str_eq(render(&next, 1, true, false), "[257]user\nBye[258]");
+}
+END_TEST
+
 START_TEST(arguments)
 {
     const struct bn_chat_message tool = {"tool", "x"}, no_role = {NULL, "x"}, no_content = {"user", NULL};
@@ -151,7 +227,7 @@ int main(void)
 {
     if (without_pcre2())
         return 77;
-    const TTest *const tests[] = {recognised, rendered, forged, stripped, arguments};
+    const TTest *const tests[] = {recognised, rendered, forged, stripped, golden, after_a_reply, arguments};
     int failed = run_tests("text_chat", tests, sizeof(tests) / sizeof(tests[0]));
     bn_tokenizer_destroy(tokenizer);
     return failed;

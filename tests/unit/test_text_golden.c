@@ -9,7 +9,7 @@
 
 #define MAX_IDS 65536
 
-enum { LLAMA, GPT2, STORIES, BITNET_2B4T, LLAMA3_CHAT, SPM, N_VOCABULARIES };
+enum { LLAMA, GPT2, STORIES, BITNET_2B4T, LLAMA3_CHAT, SPM, QWEN2, N_VOCABULARIES };
 
 static struct bn_runtime *runtime;
 static struct bn_model *models[N_VOCABULARIES];
@@ -33,6 +33,7 @@ static bool open_all(void)
         [LLAMA] = {"BITNET_TEST_VOCAB", "llama-bpe"},    [GPT2] = {"BITNET_TEST_VOCAB", "gpt-2"},
         [STORIES] = {"BITNET_TEST_MODELS", "stories"},   [BITNET_2B4T] = {"BITNET_TEST_VOCAB", "2b4t"},
         [LLAMA3_CHAT] = {"BITNET_TEST_VOCAB", "llama3"}, [SPM] = {"BITNET_TEST_VOCAB", "llama-spm"},
+        [QWEN2] = {"BITNET_TEST_VOCAB", "qwen2"},
     };
     struct bn_model_options options;
     BN_INIT(options);
@@ -144,15 +145,16 @@ START_TEST(hugging_face)
     char *file = read_file("texts.txt"), *rest, *text = malloc(1 << 16);
     int line = 0, special = 0;
     for (char *row = strtok_r(file, "\n", &rest); row; row = strtok_r(NULL, "\n", &rest)) {
-        char *fields[5];
+        char *fields[6];
         line++;
-        ck_assert_uint_eq(split_tabs(row, fields, 5), 5);
+        ck_assert_uint_eq(split_tabs(row, fields, 6), 6);
         unsigned flags = strcmp(fields[0], "special") == 0 ? BN_TOKENIZE_SPECIAL : 0;
         special += flags != 0;
         size_t bytes = parse_hex(fields[1], text);
         for (int i = LLAMA; i <= STORIES; i++)
             check_golden(i, text, bytes, flags, fields[2 + i], line);
         check_golden(BITNET_2B4T, text, bytes, flags, fields[2 + LLAMA], line);
+        check_golden(QWEN2, text, bytes, flags, fields[5], line);
     }
     ck_assert_int_gt(line, 300);
     ck_assert_int_gt(special, 30);
