@@ -4,6 +4,8 @@
 // A vocabulary may be refused; if it is not, the same holds for any text that its tokens spell.
 #include <bitnet/text.h>
 
+#include <stdio.h>
+
 #include "input.h"
 #include "runtime/text/tokenizer.h"
 
@@ -94,7 +96,7 @@ static struct bn_tokenizer *known(const char *pre)
 
 static void fuzz_vocabulary(struct input *input)
 {
-    static const char *const pres[] = {"llama-bpe", "gpt-2", "", "default"};
+    static const char *const pres[] = {"llama-bpe", "qwen2", "", "default"};
     static const char *const templates[] = {"", "BITNETAssistant: ", "<|start_header_id|><|end_header_id|><|eot_id|>"};
     unsigned shape = next_byte(input);
     const char *pre = pres[shape & 3], *template = templates[(shape >> 2) % 3];
@@ -137,6 +139,65 @@ static void fuzz_vocabulary(struct input *input)
     bn_tokenizer_destroy(tokenizer);
 }
 
+// Without a space in front and with a token for every byte, the ids spell the text, U+2581 being a space.
+static void check_spelled(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes, size_t count)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t piece;
+        const char *data = bn_token_bytes(tokenizer, ids[i], &piece);
+        for (size_t j = 0; j < piece; j++) {
+            bool mark = bytes - at >= 3 && memcmp(text + at, "\xe2\x96\x81", 3) == 0;
+            require(at < bytes && (mark ? data[j] == ' ' : data[j] == text[at]));
+            at += mark ? 3 : 1;
+        }
+    }
+    require(at == bytes);
+}
+
+static void fuzz_sentencepiece(struct input *input, bool unigram)
+{
+    static char bytes_of[256][8];
+    static float scores[MAX_TOKENS];
+    unsigned shape = next_byte(input);
+    struct bn_vocab vocab = {.file = "fuzz", .bos = -1, .eos = -1, .eot = -1, .pad = -1, .add_bos = 0};
+    vocab.model = (struct bn_str){unigram ? "t5" : "llama", unigram ? 2 : 5};
+    vocab.tokens = tokens;
+    vocab.types = types;
+    vocab.scores = shape & 1 ? scores : NULL;
+    vocab.add_space_prefix = shape & 2 ? 1 : 0;
+    vocab.remove_extra_whitespaces = shape & 4 ? 1 : 0;
+    vocab.has_charsmap = (shape & 0x78) == 0x78;
+    bool all_bytes = shape & 128, unknown = false;
+    for (unsigned byte = 0; byte < 256 && all_bytes; byte++) {
+        snprintf(bytes_of[byte], sizeof(bytes_of[byte]), "<0x%02X>", byte);
+        types[vocab.n_tokens] = 6;
+        scores[vocab.n_tokens] = 0;
+        tokens[vocab.n_tokens++] = (struct bn_str){bytes_of[byte], 6};
+    }
+    for (unsigned n = next_byte(input); n > 0 && input->left > 0; n--) {
+        unsigned byte = next_byte(input);
+        types[vocab.n_tokens] = (int32_t)(byte % 8);
+        unknown |= byte % 8 == 2;
+        uint32_t bits = (uint32_t)byte << 24 | next_byte(input) << 16;
+        memcpy(&scores[vocab.n_tokens], &bits, sizeof(bits));
+        tokens[vocab.n_tokens++] = next_str(input, 20);
+    }
+    struct bn_tokenizer *tokenizer;
+    struct bn_error err = {0};
+    enum bn_result result = bn_tokenizer_create(&host, &vocab, &tokenizer, &err);
+    require(result == BN_OK || ((result == BN_ERR_MODEL || result == BN_ERR_UNSUPPORTED) && err.subject[0]));
+    if (result != BN_OK)
+        return;
+    size_t count, bytes = input->left < MAX_IDS - 1 ? input->left : MAX_IDS - 1;
+    result = bn_tokenize(tokenizer, input->at, bytes, 0, ids, MAX_IDS, &count, NULL);
+    require(result == BN_OK || (result == BN_ERR_UNSUPPORTED && !(all_bytes && !unknown)));
+    require(result != BN_OK || count <= bytes + 1);
+    if (result == BN_OK && all_bytes && !unknown && !vocab.add_space_prefix && !vocab.remove_extra_whitespaces)
+        check_spelled(tokenizer, input->at, bytes, count);
+    bn_tokenizer_destroy(tokenizer);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     static struct bn_tokenizer *llama, *gpt2;
@@ -147,7 +208,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     }
     struct input input = {(const char *)data, bytes};
     unsigned kind = next_byte(&input);
-    if (kind & 1)
+    if ((kind & 9) == 9)
+        fuzz_sentencepiece(&input, kind & 2);
+    else if (kind & 1)
         fuzz_vocabulary(&input);
     else
         check_text(kind & 2 ? llama : gpt2, input.at, input.left, kind & 4 ? BN_TOKENIZE_SPECIAL : 0);
