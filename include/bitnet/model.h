@@ -55,7 +55,8 @@ struct bn_model;
 // The vocabulary of a model and how it cuts text; see text.h.
 struct bn_tokenizer;
 
-// Opens a model file (GGUF v2 or v3) by mapping it. The file must not change while the model lives.
+// Opens a model by mapping it: a GGUF file (v2 or v3), or a folder of Hugging Face (config.json, tokenizer.json, safetensors).
+// The files must not change while the model lives.
 // Ownership: the caller destroys *out. Threads: any.
 // Errors: BN_ERR_IO, BN_ERR_MODEL (damaged), BN_ERR_UNSUPPORTED (an architecture, tensor type or key this build does
 //   not run, by name), BN_ERR_NO_MEMORY, BN_ERR_ARGUMENT.

@@ -204,8 +204,7 @@ static enum bn_result check_shape(const struct check *check)
     if (op->planes == 2 && op->cols > MAX_COLS_2) // 32639 * cols must fit an int32
         return wrong(check, BN_ERR_UNSUPPORTED, "cols", "at most 65536 columns with two planes");
     bool is_qkv = op->kind == BN_OP_QKV || op->kind == BN_OP_NORM_QKV;
-    bool attends =
-        is_qkv || op->kind == BN_OP_ATTENTION || op->kind == BN_OP_KV_COPY || op->kind == BN_OP_APPEND;
+    bool attends = is_qkv || op->kind == BN_OP_ATTENTION || op->kind == BN_OP_KV_COPY || op->kind == BN_OP_APPEND;
     if (!attends)
         return BN_OK;
     if (op->heads == 0 || op->heads > MAX_HEADS || op->kv_heads == 0 || op->heads % op->kv_heads)
@@ -235,7 +234,8 @@ static enum bn_result check_options(const struct check *check)
         {"window", BN_OP_WITH_WINDOW, op->kind == BN_OP_ATTENTION && op->window},
         {"norm2", BN_OP_WITH_HEAD_NORM, op->norm2.buffer != NULL},
         {"activation", BN_OP_WITH_GELU,
-         (op->kind == BN_OP_GATE_UP || op->kind == BN_OP_NORM_GATE_UP || op->kind == BN_OP_ACTIVATE) && op->activation == BN_OP_GELU},
+         (op->kind == BN_OP_GATE_UP || op->kind == BN_OP_NORM_GATE_UP || op->kind == BN_OP_ACTIVATE) &&
+             op->activation == BN_OP_GELU},
         {"scale", BN_OP_WITH_SCALE, op->kind == BN_OP_EMBED && op->scale != 0},
     };
     struct bn_caps caps = {0};

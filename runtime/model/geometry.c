@@ -132,7 +132,8 @@ static enum bn_result check_key(struct bn_load *load, const struct bn_gguf_key *
         if (bn_str_starts(key->name, free_prefixes[i]))
             return BN_OK;
     }
-    if (bn_str_is(key->name, "bitnet.i2s_layout") || bn_str_is(key->name, "bitnet.activation_planes"))
+    if (bn_str_is(key->name, "bitnet.i2s_layout") || bn_str_is(key->name, "bitnet.activation_planes") ||
+        bn_str_is(key->name, "bitnet.checksums"))
         return BN_OK;
     char name[KEY_BYTES];
     for (size_t i = 0; i < sizeof(known_keys) / sizeof(known_keys[0]); i++) {
@@ -378,7 +379,8 @@ enum bn_result bn_load_geometry(struct bn_load *load)
         result = choose_activation(load);
     if (result != BN_OK)
         return result;
-    load->model->rope_order = load->family->rope;
+    load->model->gguf_rope_order = load->family->rope;
+    load->model->rope_order = load->gguf->halves ? BN_ROPE_HALVES : load->family->rope;
     load->model->embed_scale = load->family->embed_scale ? sqrtf((float)load->model->info.n_embd) : 1;
     choose_parts(load);
     result = choose_planes(load);

@@ -51,11 +51,33 @@ const char *bn_gguf_tensor_type_name(uint32_t type)
     static const struct {
         uint32_t type;
         const char *name;
-    } others[] = {{134, "IQ1_BN"}, {135, "IQ2_BN"}, {142, "PQ2_0"}, {143, "PTQ1_0"}, {335, "IQ2_BN_R4"}};
+    } others[] = {{134, "IQ1_BN"}, {135, "IQ2_BN"},    {142, "PQ2_0"},
+                  {143, "PTQ1_0"}, {335, "IQ2_BN_R4"}, {BN_GGUF_TENSOR_HF, "packed U8"}};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         if (others[i].type == type)
             return others[i].name;
     return type < sizeof(tensor_types) / sizeof(tensor_types[0]) ? tensor_types[type] : NULL;
+}
+
+const uint8_t *bn_gguf_value_end(const struct bn_gguf_key *key)
+{
+    if (types[key->element].bytes)
+        return key->data + key->count * types[key->element].bytes;
+    const uint8_t *at = key->data;
+    for (uint64_t i = 0; i < key->count; i++)
+        bn_gguf_next_str(&at);
+    return at;
+}
+
+// A place of a view as one of its file.
+static uint64_t find_part(const struct bn_gguf *gguf, uint64_t offset, const char **file)
+{
+    uint64_t within = UINT64_MAX;
+    for (uint32_t i = 0; i < gguf->n_parts && offset != UINT64_MAX && offset >= gguf->parts[i].start; i++) {
+        *file = gguf->parts[i].name;
+        within = offset - gguf->parts[i].start;
+    }
+    return within;
 }
 
 enum bn_result bn_gguf_fail(const struct bn_gguf *gguf, enum bn_result code, const struct bn_str *subject,
@@ -66,7 +88,10 @@ enum bn_result bn_gguf_fail(const struct bn_gguf *gguf, enum bn_result code, con
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    return bn_fail_at(err, code, gguf->file, subject ? bn_str_text(*subject, name, sizeof(name)) : NULL, offset, "%s",
+    const char *file = gguf->file;
+    if (gguf->parts) // what lies before the first was made in memory
+        offset = find_part(gguf, offset, &file);
+    return bn_fail_at(err, code, file, subject ? bn_str_text(*subject, name, sizeof(name)) : NULL, offset, "%s",
                       message);
 }
 
@@ -240,6 +265,10 @@ static enum bn_result read_tensor(struct reader *r, struct bn_gguf_tensor *tenso
     result = take_u32(r, "a tensor's type", &tensor->type);
     if (result == BN_OK)
         result = take_u64(r, "a tensor's offset", &tensor->offset); // relative to the data, for now
+    tensor->scale = 1;
+    if (result == BN_OK && tensor->type == BN_GGUF_TENSOR_HF)
+        result = bn_gguf_fail(r->gguf, BN_ERR_UNSUPPORTED, r->subject, r->at - 12, r->err,
+                              "weights of the unknown type %u", BN_GGUF_TENSOR_HF);
     return result;
 }
 
@@ -317,6 +346,11 @@ static enum bn_result sort_names(struct bn_gguf *gguf, struct bn_error *err)
             return bn_gguf_fail(gguf, BN_ERR_MODEL, &a->name, a->offset > b->offset ? a->offset : b->offset, err,
                                 "the key occurs twice");
     }
+    return BN_OK;
+}
+
+static enum bn_result sort_tensors(struct bn_gguf *gguf, struct bn_error *err)
+{
     gguf->sorted_tensors = sort(gguf, gguf->n_tensors, compare_tensors, err);
     if (!gguf->sorted_tensors)
         return BN_ERR_NO_MEMORY;
@@ -428,6 +462,8 @@ static enum bn_result read_all(struct bn_gguf *gguf, struct bn_error *err)
         result = read_tensor(&r, &gguf->tensors[i]);
     if (result == BN_OK)
         result = sort_names(gguf, err);
+    if (result == BN_OK)
+        result = sort_tensors(gguf, err);
     if (result != BN_OK)
         return result;
     gguf->alignment = 32;
@@ -465,7 +501,23 @@ void bn_gguf_finish(struct bn_gguf *gguf)
     bn_free(gguf->host, gguf->tensors);
     bn_free(gguf->host, gguf->sorted_keys);
     bn_free(gguf->host, gguf->sorted_tensors);
+    bn_free(gguf->host, gguf->parts);
+    bn_free(gguf->host, gguf->names);
     memset(gguf, 0, sizeof(*gguf));
+}
+
+enum bn_result bn_gguf_set_tensors(struct bn_gguf *gguf, struct bn_gguf_tensor *tensors, uint32_t n, char *names,
+                                   struct bn_gguf_part *parts, uint32_t n_parts, struct bn_error *err)
+{
+    bn_free(gguf->host, gguf->tensors);
+    bn_free(gguf->host, gguf->sorted_tensors);
+    gguf->tensors = tensors;
+    gguf->n_tensors = n;
+    gguf->names = names;
+    gguf->parts = parts;
+    gguf->n_parts = n_parts;
+    gguf->sorted_tensors = NULL;
+    return sort_tensors(gguf, err);
 }
 
 const struct bn_gguf_key *bn_gguf_find(const struct bn_gguf *gguf, const char *name)

@@ -27,7 +27,8 @@ enum bn_gguf_type {
 #define BN_GGUF_TENSOR_F32 0
 #define BN_GGUF_TENSOR_F16 1
 #define BN_GGUF_TENSOR_BF16 30
-#define BN_GGUF_TENSOR_I2S 36 // bitnet.cpp's number; elsewhere it was another type, so sizes decide
+#define BN_GGUF_TENSOR_HF 0x10000 // not GGUF's: Hugging Face's packed uint8, in views of folders only
+#define BN_GGUF_TENSOR_I2S 36     // bitnet.cpp's number; elsewhere it was another type, so sizes decide
 
 struct bn_gguf_key {
     struct bn_str name;
@@ -48,6 +49,13 @@ struct bn_gguf_tensor {
     uint64_t offset;       // of its data in the file
     uint64_t room;         // bytes up to the next tensor's start, or the file's end
     bool last;             // no tensor starts after it
+    float scale;           // that stands elsewhere, in views of folders; 1 otherwise
+};
+
+// A file that a view of a folder is made of.
+struct bn_gguf_part {
+    uint64_t start; // in the view
+    char name[256];
 };
 
 struct bn_gguf {
@@ -64,6 +72,12 @@ struct bn_gguf {
     struct bn_gguf_tensor *tensors; // in file order
     uint32_t n_tensors;
     uint32_t *sorted_tensors; // indices by name
+    // Of a view of a folder (hf.h); a file has none of it.
+    struct bn_gguf_part *parts;
+    uint32_t n_parts;
+    char *names;
+    bool master; // matrices of floats are to be quantised as the model was trained
+    bool halves; // RoPE turns features i and i + head_dim/2, whatever the family's GGUF files do
 };
 
 // `file` must outlive the reader. On failure there is nothing to finish.
@@ -72,6 +86,11 @@ struct bn_gguf {
 enum bn_result bn_gguf_init(struct bn_gguf *gguf, const struct bn_host *host, const char *file, const uint8_t *data,
                             uint64_t size, struct bn_error *err);
 void bn_gguf_finish(struct bn_gguf *gguf);
+
+// For a view: the tensors in place of those that the reader found, which were none. Takes tensors, names and parts over, from
+// the same host, also on failure. Errors: BN_ERR_MODEL (a name occurs twice), BN_ERR_NO_MEMORY.
+enum bn_result bn_gguf_set_tensors(struct bn_gguf *gguf, struct bn_gguf_tensor *tensors, uint32_t n, char *names,
+                                   struct bn_gguf_part *parts, uint32_t n_parts, struct bn_error *err);
 
 // NULL if absent.
 const struct bn_gguf_key *bn_gguf_find(const struct bn_gguf *gguf, const char *name);
@@ -93,6 +112,9 @@ enum bn_result bn_gguf_get_str(const struct bn_gguf *gguf, const char *name, boo
 // The array of that element type, or NULL in *key if absent.
 enum bn_result bn_gguf_get_array(const struct bn_gguf *gguf, const char *name, bool required, enum bn_gguf_type element,
                                  const struct bn_gguf_key **key, struct bn_error *err);
+
+// Where the key's value ends.
+const uint8_t *bn_gguf_value_end(const struct bn_gguf_key *key);
 
 // Walks an array of strings: start with *at = key->data, call at most key->count times.
 struct bn_str bn_gguf_next_str(const uint8_t **at);

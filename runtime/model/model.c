@@ -3,6 +3,7 @@
 
 #include "runtime/base/fail.h"
 #include "runtime/base/runtime.h"
+#include "runtime/model/checkpoint.h"
 #include "runtime/model/load.h"
 #include "runtime/text/tokenizer.h"
 
@@ -39,18 +40,6 @@ static enum bn_result load_gguf(struct bn_load *load)
     return result;
 }
 
-static enum bn_result load_file(struct bn_model *model, const struct bn_model_options *options, struct bn_error *err)
-{
-    struct bn_gguf gguf;
-    enum bn_result result = bn_gguf_init(&gguf, model->host, model->map.name, model->map.data, model->map.size, err);
-    if (result != BN_OK)
-        return result;
-    struct bn_load load = {.model = model, .gguf = &gguf, .options = *options, .err = err};
-    result = load_gguf(&load);
-    bn_gguf_finish(&gguf);
-    return result;
-}
-
 static enum bn_result check_options(const struct bn_model_options *given, struct bn_model_options *options,
                                     struct bn_error *err)
 {
@@ -70,25 +59,43 @@ static enum bn_result check_options(const struct bn_model_options *given, struct
     return BN_OK;
 }
 
-// Takes over the map, also on failure.
-static enum bn_result open_map(struct bn_runtime *runtime, struct bn_file_map *map,
-                               const struct bn_model_options *options, struct bn_model **out, struct bn_error *err)
+enum bn_result bn_load_checkpoint(struct bn_runtime *runtime, struct bn_checkpoint *checkpoint,
+                                  const struct bn_model_options *options, struct bn_model **out, struct bn_error *err)
 {
     struct bn_model *model = bn_alloc(&runtime->host, sizeof(*model));
-    if (!model) {
-        bn_file_map_close(map);
+    *out = NULL;
+    if (!model)
         return bn_fail_memory(err, sizeof(*model), "a model");
-    }
     model->host = &runtime->host;
-    model->map = *map;
+    model->map = checkpoint->map;
+    checkpoint->map.mapped = false; // its view goes on, for as long as the model lives
     if (!options->vocab_only)
         bn_file_map_advise(&model->map);
-    enum bn_result result = load_file(model, options, err);
+    struct bn_load load = {.model = model, .gguf = &checkpoint->gguf, .options = *options, .err = err};
+    enum bn_result result = load_gguf(&load);
     if (result != BN_OK)
         bn_model_destroy(model);
     else
         *out = model;
     return result;
+}
+
+// The same, and the checkpoint is closed.
+static enum bn_result load_and_close(struct bn_runtime *runtime, struct bn_checkpoint *checkpoint,
+                                     const struct bn_model_options *options, struct bn_model **out,
+                                     struct bn_error *err)
+{
+    enum bn_result result = bn_load_checkpoint(runtime, checkpoint, options, out, err);
+    bn_checkpoint_close(checkpoint);
+    return result;
+}
+
+static enum bn_result open_map(struct bn_runtime *runtime, struct bn_file_map *map,
+                               const struct bn_model_options *options, struct bn_model **out, struct bn_error *err)
+{
+    struct bn_checkpoint checkpoint;
+    enum bn_result result = bn_checkpoint_from_map(&checkpoint, &runtime->host, map, err);
+    return result == BN_OK ? load_and_close(runtime, &checkpoint, options, out, err) : result;
 }
 
 // What all three ways in have in common.
@@ -107,13 +114,13 @@ enum bn_result bn_model_open(struct bn_runtime *runtime, const char *path, const
                              struct bn_model **out, struct bn_error *err)
 {
     struct bn_model_options checked;
-    struct bn_file_map map;
+    struct bn_checkpoint checkpoint;
     enum bn_result result = begin(runtime, options, &checked, out, err);
     if (result == BN_OK && !path)
         result = bn_fail(err, BN_ERR_ARGUMENT, "path is NULL");
     if (result == BN_OK)
-        result = bn_file_map_open(&map, path, err);
-    return result == BN_OK ? open_map(runtime, &map, &checked, out, err) : result;
+        result = bn_checkpoint_open(&checkpoint, &runtime->host, path, checked.vocab_only, err);
+    return result == BN_OK ? load_and_close(runtime, &checkpoint, &checked, out, err) : result;
 }
 
 enum bn_result bn_model_open_fd(struct bn_runtime *runtime, int fd, const char *name,

@@ -35,6 +35,7 @@ static const struct row {
     {335, BN_LAYOUT_IQ2_BN_R4, 0, 0},
     {142, BN_LAYOUT_PQ2_0, 0, 135},  // or ik_llama.cpp's IQ2_TN
     {143, BN_LAYOUT_PTQ1_0, 0, 136}, // or its IQ1_TN
+    {BN_GGUF_TENSOR_HF, BN_LAYOUT_PACKED, 0, 0},
 };
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 
@@ -181,9 +182,10 @@ static enum bn_result read_floats(struct bn_load *load, const struct bn_gguf_ten
         return result;
     if (!survey.finite)
         return fail(load, BN_ERR_MODEL, found, "a weight is not finite");
-    if (survey.as == BN_LAYOUT_COUNT && !load->family->masters)
+    bool masters = load->gguf->n_parts ? load->gguf->master : load->family->masters;
+    if (survey.as == BN_LAYOUT_COUNT && !masters)
         return fail(load, BN_ERR_UNSUPPORTED, found,
-                    "the weights are not ternary, and models of this architecture are not trained to become so");
+                    "the weights are not ternary, and nothing says that the model was trained to become so");
     tensor->as = survey.as == BN_LAYOUT_COUNT ? BN_LAYOUT_I2S_A : survey.as;
     tensor->scale = tensor->rule = survey.scale;
     return BN_OK;
@@ -210,7 +212,7 @@ enum bn_result bn_load_stored(struct bn_load *load, const struct bn_gguf_tensor 
     const struct bn_layout_info *info = bn_layout_get(layout_of(load, row));
     tensor->layout = tensor->as = info->layout;
     tensor->bytes = size_as(load, row, found) - row->tail;
-    tensor->scale = 1;
+    tensor->scale = found->scale;
     load->model->info.bytes += tensor->bytes + row->tail;
     if (row->tail)
         result = read_i2s(load, found, tensor);

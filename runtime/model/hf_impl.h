@@ -1,0 +1,59 @@
+// The steps of reading a Hugging Face folder; hf.c runs them in this order.
+#ifndef BN_MODEL_HF_IMPL_H
+#define BN_MODEL_HF_IMPL_H
+
+#include "runtime/model/hf.h"
+#include "runtime/model/json.h"
+#include "runtime/model/key_blob.h"
+
+#define BN_HF_NAME_BYTES 64 // of GGUF's names
+
+// How the matrices are stored, and what makes them ternary.
+enum bn_hf_weights {
+    BN_HF_PLAIN,          // nothing says that they are ternary: they must be already
+    BN_HF_MASTER,         // to be quantised as the model was trained
+    BN_HF_PACKED,         // uint8; weight_scale multiplies
+    BN_HF_PACKED_INVERSE, // uint8; weight_scale divides
+};
+
+// A row of hf_families.inl.
+struct bn_hf_family {
+    const char *class_name, *model_type; // "architectures"[0] and "model_type" of config.json
+    const char *architecture;            // general.architecture
+    float theta, eps;                    // what config.json means that does not say
+    uint32_t head_dim;                   // likewise; 0: hidden_size / num_attention_heads
+    bool ternary;                        // every model of this class was trained with ternary weights
+    bool post_norms;                     // norms behind attention and feed-forward, too
+    bool norms_less_one;                 // norms are stored as w - 1
+};
+
+struct bn_hf_config {
+    const struct bn_hf_family *family;
+    enum bn_hf_weights weights;
+    int tied; // -1: not said
+    uint32_t n_vocab, n_embd, head_dim;
+    int64_t bos, eos, eot, pad; // -1: absent
+    float *frequencies;         // factors of RoPE's frequencies, [head_dim / 2], or NULL
+    const struct bn_host *host; // of frequencies
+};
+
+// hf_config.c: checks every key of config.json and writes those of the family. Zero *config first, and finish it in the end.
+// Errors: BN_ERR_MODEL, BN_ERR_UNSUPPORTED (by name), BN_ERR_NO_MEMORY.
+enum bn_result bn_hf_read_config(struct bn_hf_config *config, const struct bn_host *host, const struct bn_json *json,
+                                 struct bn_key_blob *blob);
+// generation_config.json: its ids count before those of config.json.
+enum bn_result bn_hf_read_ids(struct bn_hf_config *config, const struct bn_json *json);
+void bn_hf_config_finish(struct bn_hf_config *config);
+
+// hf_tokenizer.c: writes the vocabulary. `more` is tokenizer_config.json; its root may be NULL. `chat_template` counts before
+// its own; it may be empty. Errors: as above.
+enum bn_result bn_hf_read_tokenizer(const struct bn_hf_config *config, const struct bn_host *host,
+                                    const struct bn_json *json, const struct bn_json *more, struct bn_str chat_template,
+                                    struct bn_key_blob *blob);
+
+// hf_names.c: GGUF's name, terminated, with ".weight". False: not known.
+bool bn_hf_tensor_name(const struct bn_hf_family *family, const char *name, char to[BN_HF_NAME_BYTES]);
+// Tensors of old checkpoints that follow from config.json.
+bool bn_hf_is_derived(const char *name);
+
+#endif

@@ -1,0 +1,95 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/model/hf_impl.h"
+
+// Of a layer, without ".weight". `post`: the name in families with norms behind attention and feed-forward, if it differs.
+static const struct {
+    const char *name, *gguf, *post;
+} layer_names[] = {
+    {"input_layernorm", "attn_norm", NULL},
+    {"self_attn.q_proj", "attn_q", NULL},
+    {"self_attn.k_proj", "attn_k", NULL},
+    {"self_attn.v_proj", "attn_v", NULL},
+    {"self_attn.o_proj", "attn_output", NULL},
+    {"self_attn.q_norm", "attn_q_norm", NULL},
+    {"self_attn.k_norm", "attn_k_norm", NULL},
+    {"self_attn.attn_sub_norm", "attn_sub_norm", NULL},
+    {"self_attn.inner_attn_ln", "attn_sub_norm", NULL}, // 1bitLLM
+    {"post_attention_layernorm", "ffn_norm", "post_attention_norm"},
+    {"pre_feedforward_layernorm", "ffn_norm", NULL},
+    {"post_feedforward_layernorm", "post_ffw_norm", NULL},
+    {"mlp.gate_proj", "ffn_gate", NULL},
+    {"mlp.up_proj", "ffn_up", NULL},
+    {"mlp.down_proj", "ffn_down", NULL},
+    {"mlp.ffn_sub_norm", "ffn_sub_norm", NULL},
+    {"mlp.ffn_layernorm", "ffn_sub_norm", NULL}, // 1bitLLM
+};
+
+static const struct {
+    const char *name, *gguf;
+} model_names[] = {
+    {"embed_tokens", "token_embd"},
+    {"norm", "output_norm"},
+    {"lm_head", "output"},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+// name is STEM.weight.
+static bool is_weight_of(const char *name, const char *stem)
+{
+    size_t n = strlen(stem);
+    return strncmp(name, stem, n) == 0 && strcmp(name + n, ".weight") == 0;
+}
+
+static const char *skip(const char *name, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return strncmp(name, prefix, n) == 0 ? name + n : NULL;
+}
+
+// Behind "layers.N.", with N as no other text would say it.
+static const char *skip_layer(const char *name, uint32_t *layer)
+{
+    const char *digits = skip(name, "layers.");
+    if (!digits)
+        return NULL;
+    size_t n = strspn(digits, "0123456789");
+    if (n == 0 || n > 6 || (n > 1 && digits[0] == '0') || digits[n] != '.')
+        return NULL;
+    *layer = (uint32_t)strtoul(digits, NULL, 10);
+    return digits + n + 1;
+}
+
+bool bn_hf_tensor_name(const struct bn_hf_family *family, const char *name, char to[BN_HF_NAME_BYTES])
+{
+    uint32_t layer = 0;
+    const char *inner = skip(name, "model.");
+    inner = inner ? inner : name;
+    for (size_t i = 0; i < COUNT(model_names); i++) {
+        if (is_weight_of(inner, model_names[i].name)) {
+            snprintf(to, BN_HF_NAME_BYTES, "%s.weight", model_names[i].gguf);
+            return true;
+        }
+    }
+    inner = skip_layer(inner, &layer);
+    for (size_t i = 0; inner && i < COUNT(layer_names); i++) {
+        if (is_weight_of(inner, layer_names[i].name)) {
+            const char *gguf = family->post_norms && layer_names[i].post ? layer_names[i].post : layer_names[i].gguf;
+            snprintf(to, BN_HF_NAME_BYTES, "blk.%" PRIu32 ".%s.weight", layer, gguf);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool bn_hf_is_derived(const char *name)
+{
+    uint32_t layer;
+    const char *inner = skip(name, "model.");
+    inner = skip_layer(inner ? inner : name, &layer);
+    return inner && strcmp(inner, "self_attn.rotary_emb.inv_freq") == 0;
+}
