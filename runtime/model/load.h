@@ -42,6 +42,7 @@ struct bn_load {
 const char *bn_load_key(const struct bn_load *load, const char *name, char *text);
 // A failure at the family's key NAME.
 enum bn_result bn_load_fail_key(struct bn_load *load, enum bn_result code, const char *name, const char *message);
+
 // model.c: the model takes the checkpoint's map, unless there is no memory for it; keys and tensors stay the caller's, who
 // closes the checkpoint in any case.
 enum bn_result bn_load_checkpoint(struct bn_runtime *runtime, struct bn_checkpoint *checkpoint,

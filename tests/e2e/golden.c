@@ -5,6 +5,8 @@
 // average, and so may we: the bound is twice that, since our flips may be others.
 // Greedy tokens: equal wherever the margin is 0.1 or more, with the golden tokens forced; and running free, equal up to the
 // first step whose margin is below that.
+//
+// golden [MODEL GOLDEN]: another model, and the name of its golden file in the same folder; then without the perplexity.
 #include <jansson.h>
 #include <math.h>
 
@@ -148,17 +150,19 @@ static void compare_perplexity(const struct rig *rig)
     json_decref(facts);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    struct rig rig = rig_open(&(struct rig_options){.engine = {.n_outputs = 1024}});
-    json_t *golden = json_load_file(data_file("golden.json"), 0, NULL), *text;
+    const char *model = argc > 2 ? argv[1] : NULL, *name = argc > 2 ? argv[2] : "golden.json";
+    struct rig rig = rig_open(&(struct rig_options){.model = model, .engine = {.n_outputs = 1024}});
+    json_t *golden = json_load_file(data_file(name), 0, NULL), *text;
     size_t i;
     if (!golden) {
-        printf("%s cannot be read\n", data_file("golden.json"));
+        printf("%s cannot be read\n", data_file(name));
         return 1;
     }
     json_array_foreach(json_object_get(golden, "texts"), i, text) compare_text(&rig, text);
-    compare_perplexity(&rig);
+    if (!model)
+        compare_perplexity(&rig);
     json_decref(golden);
     rig_close(&rig);
     return finish();

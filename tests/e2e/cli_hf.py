@@ -1,0 +1,211 @@
+"""Folders of Hugging Face: they give the logits of the GGUF file with the same numbers, and what cannot be run is refused."""
+import shutil
+
+from cli import *  # noqa: F403
+from hf_folder import Folder
+
+CONVERT, SAME = sys.argv.pop(1), sys.argv.pop(1)
+good = Folder(MODEL) if HAVE_JSON else None
+
+
+def same(*models):
+    result = call(SAME, *models)
+    assert result.code == 0, result.text
+
+
+def refused(folder, *said, code=3, name="bad"):
+    path = path_of(name)
+    shutil.rmtree(path, ignore_errors=True)
+    result = call(RUN, "-m", folder.save(path), "-p", "x", "-n", "1")
+    assert result.code == code and result.out == b"", (said, result.code, result.err)
+    for text in said:
+        assert text in result.err, (text, result.err)
+
+
+@needs_json
+class Runs(unittest.TestCase):
+    def test_packed(self):
+        """Both meanings of weight_scale, sharded or not, the GGUF file, and what is made of them: the same logits."""
+        models = [MODEL, good.save(path_of("packed")), good.save(path_of("shards"), shards=3)]
+        made = path_of("packed.gguf")
+        self.assertEqual(call(CONVERT, "--verify", models[2], made).code, 0)
+        same(*models, made)
+        same_text = [call(CONVERT, "--diff", MODEL, model) for model in (*models[1:], made)]
+        self.assertEqual([(r.code, r.text) for r in same_text], 3 * [(0, "the same\n")])
+
+    def test_inverse(self):
+        """A scale that divides; the powers of two among the scales are kept exactly, and others within a rounding."""
+        folder = Folder(MODEL, inverse=True)
+        for name, (dtype, shape, data) in folder.tensors.items():
+            if name.endswith("_scale"):
+                folder.tensors[name] = dtype, shape, struct.pack("<f", 32)
+        other = good.copy()
+        for name, (dtype, shape, data) in other.tensors.items():
+            if name.endswith("_scale"):
+                other.tensors[name] = dtype, shape, struct.pack("<f", 1 / 32)
+        same(folder.save(path_of("inverse")), other.save(path_of("direct")))
+
+    def test_ternary_floats(self):
+        """Weights that are ternary as they are, in BF16, whether or not the configuration says that they would have to become so."""
+        folder = Folder(MODEL, master=True)
+        same(MODEL, folder.save(path_of("floats")))
+        del folder.config["quantization_config"]
+        same(MODEL, folder.save(path_of("floats")))
+
+    def test_tokenizer(self):
+        text = b"Once upon a time <|eot_id|> 12345 \xc3\xa9\n\n x"
+        path = good.save(path_of("packed"))
+        self.assertEqual(call(TOKENIZE, "-m", path, stdin=text).out, tokenize(stdin=text).out)
+        folder = good.copy()  # merges as older versions write them, and no weights
+        folder.tokenizer["model"]["merges"] = [" ".join(merge) for merge in folder.tokenizer["model"]["merges"]]
+        path = folder.save(path_of("words"))
+        os.remove(os.path.join(path, "model.safetensors"))
+        self.assertEqual(call(TOKENIZE, "-m", path, stdin=text).out, tokenize(stdin=text).out)
+
+    def test_chat_template(self):
+        folder = good.copy()
+        llama = "{{ '<|start_header_id|>' }}{{ '<|end_header_id|>' }}{{ '<|eot_id|>' }}"
+        texts = []
+        for others in ({"chat_template.jinja": llama}, {"tokenizer_config.json": {"chat_template": llama}},
+                       {"tokenizer_config.json": {"chat_template": [{"name": "default", "template": llama}]}}):
+            folder.others = others
+            path = folder.save(path_of(f"chat{len(texts)}"))
+            result = call(RUN, "-m", path, "-cnv", "-n", "4", "--greedy", stdin=b"Hello\n")
+            self.assertEqual(result.code, 0, result.err)
+            texts.append(result.out)
+        self.assertEqual(len(set(texts)), 1)
+
+
+@needs_json
+class Refusals(unittest.TestCase):
+    def test_config(self):
+        quant = good.config["quantization_config"]
+        for change, said in (
+                ({"model_type": "mamba"}, "mamba"),
+                ({"architectures": []}, "architectures"),
+                ({"secret_scale": 2}, "secret_scale"),
+                ({"attention_bias": True}, "attention_bias"),
+                ({"hidden_act": "gelu"}, "hidden_act"),
+                ({"hidden_size": -1}, "hidden_size"),
+                ({"hidden_size": 1e9}, "hidden_size"),
+                ({"num_hidden_layers": "5"}, "num_hidden_layers"),
+                ({"rope_scaling": {"type": "dynamic", "factor": 2}}, "rope_scaling"),
+                ({"sliding_window": 64, "use_sliding_window": True}, "sliding_window"),
+                ({"quantization_config": {**quant, "quant_method": "gptq"}}, "quant_method"),
+                ({"quantization_config": {**quant, "linear_class": "other"}}, "linear_class"),
+                ({"quantization_config": {**quant, "use_rms_norm": True}}, "use_rms_norm"),
+                ({"quantization_config": None}, "packed matrix"),
+                ({"vocab_size": 100}, "vocab_size"),
+                ({"vocab_size": 1 << 23}, "vocab_size")):
+            folder = good.copy()
+            folder.config.update(change)
+            refused(folder, said)
+
+    def test_tokenizer(self):
+        def unknown_pattern(t):
+            t["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "a+"
+
+        def prefix_space(t):
+            t["pre_tokenizer"]["pretokenizers"][1]["add_prefix_space"] = True
+
+        def two_ids(t):
+            t["model"]["vocab"]["zebra!"] = 5
+
+        def word_piece(t):
+            t["model"]["type"] = "WordPiece"
+
+        def bad_merge(t):
+            t["model"]["merges"][0] = ["a"]
+
+        def bad_id(t):
+            t["added_tokens"][0]["id"] = -1
+
+        for change, said in ((unknown_pattern, "a+"), (prefix_space, "add_prefix_space"), (two_ids, "id 5"),
+                             (word_piece, "WordPiece"), (bad_merge, "merge 0"), (bad_id, "added_tokens"),
+                             (lambda t: t.update(normalizer={"type": "Lowercase"}), "Lowercase"),
+                             (lambda t: t.pop("model"), "model")):
+            folder = good.copy()
+            change(folder.tokenizer)
+            refused(folder, said)
+
+    def test_tensors(self):
+        q = "model.layers.0.self_attn.q_proj.weight"
+        dtype, shape, data = good.tensors[q]
+
+        def bias(t):
+            t["model.layers.0.self_attn.q_proj.bias"] = "BF16", [256], bytes(512)
+
+        for change, said in (
+                (bias, "q_proj.bias"),
+                (lambda t: (t.pop(q), t.pop(q + "_scale")), "blk.0.attn_q.weight"),
+                (lambda t: t.pop(q), "no packed matrix"),
+                (lambda t: t.pop(q + "_scale"), "weight_scale"),
+                (lambda t: t.update({q + "_scale": ("F32", [2], bytes(8))}), "more than one scale"),
+                (lambda t: t.update({q + "_scale": ("F32", [1], struct.pack("<f", float("nan")))}), "finite"),
+                (lambda t: t.update({q: ("I8", shape, data)}), "only F32"),
+                (lambda t: t.update({q: (dtype, [shape[1], shape[0]], data)}), "expected the shape"),
+                (lambda t: t.update({q: (dtype, [1, *shape], data)}), "neither a vector nor a matrix"),
+                (lambda t: t.update({"model.norm.weight_scale": ("F32", [1], bytes(4))}), "no packed matrix"),
+                (lambda t: t.update({q: (dtype, shape, b"\xff" * len(data))}), "unused code")):
+            folder = good.copy()
+            change(folder.tensors)
+            refused(folder, said)
+
+    def test_shards(self):
+        path = path_of("cut")
+        good.save(path, shards=2)
+        os.remove(os.path.join(path, "model-00002-of-00002.safetensors"))
+        result = call(RUN, "-m", path, "-p", "x")
+        self.assertEqual(result.code, 2, result.err)
+        self.assertIn("model-00002-of-00002.safetensors", result.err)
+        index = os.path.join(path, "model.safetensors.index.json")
+        for files, said in (({"a": "../x"}, "../x"), ({"a": 1}, "name of a file"),
+                            ({"a": "model-00001-of-00002.safetensors"}, "tensors")):
+            with open(index, "w", encoding="utf-8") as file:
+                json.dump({"weight_map": files}, file)
+            result = call(RUN, "-m", path, "-p", "x")
+            self.assertEqual((result.code, said in result.err), (3, True), result.err)
+
+    def test_headers(self):
+        """The JSON of a safetensors header that lies."""
+        path = good.save(path_of("header"))
+        file_path = os.path.join(path, "model.safetensors")
+        with open(file_path, "rb") as file:
+            data = file.read()
+        (length,) = struct.unpack_from("<Q", data)
+        header, body = data[8:8 + length].decode(), data[8 + length:]
+        one = '"a": {"dtype": "U8", "shape": [4, 4], "data_offsets": [0, 16]}'
+
+        def with_header(text, claimed=None):
+            raw = text.encode()
+            return struct.pack("<Q", len(raw) if claimed is None else claimed) + raw + body
+
+        huge = 1 << 63
+        for broken, said in (
+                (b"", "header"), (b"1234567", "header"), (with_header("{}", huge), "header"),
+                (with_header("{}", len(body) + 3), "header"), (with_header("[]"), "object"),
+                (with_header("{"), "JSON"), (with_header('{"a": 1}'), "object"),
+                (with_header("{" + one + "," + one + "}"), "JSON"),
+                (with_header('{"a": {"dtype": "U8", "shape": [4, 4], "data_offsets": [0, 17]}}'), "17 bytes"),
+                (with_header('{"a": {"dtype": "U8", "shape": [4, 4], "data_offsets": [16, 0]}}'), "within"),
+                (with_header('{"a": {"dtype": "U8", "shape": [4, -4], "data_offsets": [0, 16]}}'), "shape"),
+                (with_header('{"a": {"dtype": "U8", "shape": [4294967296, 4294967296, 2], "data_offsets": [0, 0]}}'), "shape"),
+                (with_header('{"a": {"dtype": "Q9", "shape": [16], "data_offsets": [0, 16]}}'), "Q9"),
+                (with_header('{"a": {"dtype": "U8", "shape": [16], "data_offsets": [0, 16]}, '
+                             '"b": {"dtype": "U8", "shape": [16], "data_offsets": [8, 24]}}'), "overlaps"),
+                (with_header('{"a": {"dtype": "U8", "shape": [16], "data_offsets": [0, 9223372036854775807]}}'), "within"),
+                (with_header('{"a": ' + "[" * 100000), "JSON"), (data[:-1], "within")):
+            with open(file_path, "wb") as file:
+                file.write(broken)
+            result = call(RUN, "-m", path, "-p", "x")
+            self.assertEqual((result.code, said in result.err), (3, True), (said, result.err))
+        self.assertIn("__metadata__", header)
+
+    def test_folder(self):
+        os.makedirs(path_of("empty"), exist_ok=True)
+        result = call(RUN, "-m", path_of("empty"), "-p", "x")
+        self.assertEqual(result.code, 2)
+        self.assertIn("config.json", result.err)
+
+
+main()
