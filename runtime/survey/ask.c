@@ -48,7 +48,7 @@ static enum bn_result check_names(const char *list, struct bn_error *err)
 }
 
 // What an API is that says nothing because its helper ended badly.
-static void judge(struct bn_survey_api *api, const struct bn_child *child, bool complete)
+static void judge(struct bn_survey_api *api, const char *name, const struct bn_child *child, bool complete)
 {
     if (complete) // crashing on the way out harms nobody here, but would there
         complete = child->end == BN_CHILD_EXITED;
@@ -76,19 +76,20 @@ static void judge(struct bn_survey_api *api, const struct bn_child *child, bool 
     default:
         snprintf(api->reason, sizeof(api->reason), "the driver ended its process (status %d)", child->code);
     }
-    snprintf(api->mend, sizeof(api->mend), "update or remove the driver; bitnet-probe %s shows its messages",
-             api->name);
+    snprintf(api->mend, sizeof(api->mend), "update or remove the driver; bitnet-probe %s shows its messages", name);
 }
 
 struct taking {
     struct bn_survey *survey;
     const struct bn_survey_api *bad; // the API, if its driver must not be trusted
+    bool own;
 };
 
 static void take(void *user, const struct bn_survey_record *record)
 {
     struct taking *taking = user;
     struct bn_survey_record own = *record;
+    own.own = taking->own;
     if (taking->bad) {
         own.api.state = taking->bad->state;
         snprintf(own.api.reason, sizeof(own.api.reason), "%s", taking->bad->reason);
@@ -105,11 +106,11 @@ static void read_answer(struct bn_survey *survey, const struct bn_survey_rule *r
                         const struct bn_child *child)
 {
     struct bn_survey_api scratch = *api;
-    struct taking taking = {survey, NULL};
+    struct taking taking = {survey, NULL, rule == bn_survey_rules};
     bool complete = bn_survey_read(child->output, api, ignore, NULL);
     snprintf(scratch.driver, sizeof(scratch.driver), "%s", api->driver);
     snprintf(scratch.version, sizeof(scratch.version), "%s", api->version);
-    judge(api, child, complete);
+    judge(api, rule->name, child, complete);
     if (api->state != BN_STATE_READY) {
         taking.bad = api;
         if (!*api->mend)

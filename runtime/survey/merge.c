@@ -101,6 +101,19 @@ static struct bn_survey_entry *same_address(struct bn_survey *survey, const stru
     return found;
 }
 
+// A driver of this library may know nothing but the name that its API has for the device.
+static struct bn_survey_entry *same_label(struct bn_survey *survey, const struct bn_survey_api *api)
+{
+    for (size_t i = 0; i < survey->n_entries; i++) {
+        struct bn_survey_entry *entry = survey->entries[i];
+        for (size_t a = 0; a < entry->n_apis; a++)
+            if (strcmp(entry->apis[a].name, api->name) == 0 && strcmp(entry->apis[a].label, api->label) == 0 &&
+                !entry->apis[a].usable)
+                return entry;
+    }
+    return NULL;
+}
+
 static struct bn_survey_entry *find(struct bn_survey *survey, const struct bn_survey_record *record)
 {
     const struct bn_survey_device *seen = &record->device;
@@ -118,13 +131,8 @@ static struct bn_survey_entry *find(struct bn_survey *survey, const struct bn_su
     for (size_t i = 0; i < survey->n_entries && *record->number; i++)
         if (!*seen->address && strcmp(survey->entries[i]->number, record->number) == 0)
             return survey->entries[i];
-    for (size_t i = 0; i < survey->n_entries; i++) { // a driver of this library that knows nothing but a name
-        struct bn_survey_entry *entry_of_row = survey->entries[i];
-        for (size_t a = 0; a < entry_of_row->n_apis && !*seen->address && !*seen->uuid && !*record->number; a++)
-            if (strcmp(entry_of_row->apis[a].name, record->api.name) == 0 && !entry_of_row->apis[a].usable &&
-                strcmp(entry_of_row->apis[a].label, record->api.label) == 0)
-                return entry_of_row;
-    }
+    if (!*seen->address && !*seen->uuid && !*record->number && (entry = same_label(survey, &record->api)) != NULL)
+        return entry;
     for (size_t i = 0; i < survey->n_entries; i++) // the first that an API names is what stands behind WSL's node
         if (survey->entries[i]->wsl && seen->kind == BN_DEVICE_GPU)
             return survey->entries[i];
@@ -218,7 +226,9 @@ void bn_survey_merge(struct bn_survey *survey, const struct bn_survey_record *re
     // A partition that the kernel does not know joins no whole device.
     if (entry && *record->device.partition && strcmp(entry->device.partition, record->device.partition) != 0)
         entry = NULL;
-    if (!entry)
+    bool nothing = record->own && record->api.state != BN_STATE_READY && !*record->device.address &&
+                   !*record->device.uuid && !*record->number;
+    if (!entry && !nothing)
         entry = add(survey, record);
     if (!entry)
         return;

@@ -35,6 +35,7 @@ struct bn_survey_record {
     struct bn_survey_device device;
     struct bn_survey_api api;
     char number[24];
+    bool own; // a driver of this library says it: where it finds nothing, it says so as if of a device
 };
 
 // A new device; NULL and `no_memory` if there is no memory. The CPU is the first.
