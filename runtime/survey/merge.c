@@ -205,7 +205,7 @@ static void enrich(struct bn_survey_entry *entry, const struct bn_survey_record 
     else if (to->memory_free == UINT64_MAX && from->memory_free <= to->memory_total)
         to->memory_free = from->memory_free;
     if (to->load < 0)
-        to->load = from->load <= 100 ? from->load : -1;
+        to->load = from->load;
 }
 
 // The row of the same way in, if there is one: a driver of this library knows best whether it can use what the API has.
@@ -224,11 +224,12 @@ void bn_survey_merge(struct bn_survey *survey, const struct bn_survey_record *re
 {
     struct bn_survey_entry *entry = find(survey, record);
     // A partition that the kernel does not know joins no whole device.
-    if (entry && *record->device.partition && strcmp(entry->device.partition, record->device.partition) != 0)
+    if (entry && record->device.kind != BN_DEVICE_CPU && *record->device.partition &&
+        strcmp(entry->device.partition, record->device.partition) != 0)
         entry = NULL;
     bool nothing = record->own && record->api.state != BN_STATE_READY && !*record->device.address &&
                    !*record->device.uuid && !*record->number;
-    if (!entry && !nothing)
+    if (!entry && !nothing && record->device.kind != BN_DEVICE_CPU)
         entry = add(survey, record);
     if (!entry)
         return;

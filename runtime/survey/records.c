@@ -169,6 +169,8 @@ bool bn_survey_read(const char *text, struct bn_survey_api *api, void (*each)(vo
             record.api.reason[0] = record.api.mend[0] = '\0';
             record.api.state = BN_STATE_READY;
             read_fields(&record, tab);
+            if (record.device.load > 100)
+                record.device.load = -1;
             each(user, &record);
         }
     }

@@ -380,6 +380,76 @@ class Fakes(Survey):
         self.assertEqual({api["name"]: api["state"] for api in result.json["apis"]}["bitnet"], "ready")
 
 
+@needs_json
+class Measure(Survey):
+    """Figures of the CPU; LD_LIBRARY_PATH hides what this machine has of Vulkan."""
+
+    @unittest.skipUnless(HAVE_PCRE2, "built without PCRE2")
+    def test(self):
+        cache = path_of("cache/of/figures")
+        env = {"BITNET_CACHE_DIR": cache, "LD_LIBRARY_PATH": FAKES}
+        for cached in (False, True):
+            answer = self.ask("--api", "bitnet", "-m", MODEL, **env)
+            figures = self.api(answer["devices"][0], "cpu")["bench"]
+            self.assertEqual(figures["cached"], cached)
+            self.assertGreater(figures["bytes_per_second"], 1e6)
+            self.assertGreater(figures["int8_ops_per_second"], 1e6)
+            model = answer["model"]
+            self.assertEqual((model["bytes"] > 0, model["chosen"]), (True, "cpu/cpu"))
+            self.assertAlmostEqual(figures["tokens_per_second_ceiling"], figures["bytes_per_second"] / model["token_bytes"],
+                                   delta=figures["tokens_per_second_ceiling"] * 1e-6)
+            self.assertTrue(answer["devices"][0]["model_fits"])
+        self.assertEqual(os.stat(cache).st_mode & 0o777, 0o700)
+        text = devices("--api", "bitnet", "-m", MODEL, **env).text
+        self.assertIn("(measured before): at most ", text)
+        self.assertIn("runs on cpu/cpu: ", text)
+        # Damage is no figure; what cannot be kept is told.
+        for name in os.listdir(cache):
+            with open(os.path.join(cache, name), "wb") as file:
+                file.write(b"x" * 5000 + b"\0\n\tcpu\t1\n")
+        self.assertFalse(self.api(self.ask("--api", "bitnet", "--bench", **env)["devices"][0], "cpu")["bench"]["cached"])
+        result = devices("--api", "bitnet", "--bench", BITNET_CACHE_DIR="/proc/none", LD_LIBRARY_PATH=FAKES)
+        self.assertEqual(result.code, 0)
+        self.assertIn("note: the figures cannot be kept", result.err)
+
+    def test_watch(self):
+        root = path_of("watched")
+        machines.make("amd_discrete", root)
+        result = devices("--watch=0.1", "--count", 3, "--json", root=root)
+        self.assertEqual(result.code, 0, result.err)
+        lines = [json.loads(line) for line in result.text.splitlines()]
+        self.assertEqual([line["devices"][1]["load_percent"] for line in lines], [7, 7, 7])
+        self.assertEqual(devices("--watch", "--bench").code, 2)
+
+    def test_refused(self):
+        result = devices("-m", write("refused.gguf", b"GGUF\3\0\0\0"), "--api", "none")
+        self.assertEqual((result.code, result.out), (3, b""))
+
+
+class Completion(unittest.TestCase):
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/completions")
+
+    def complete(self, *words):
+        script = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _bitnet "$1"; printf "%s\\n" "${COMPREPLY[@]}"'
+        path = os.pathsep.join([os.path.dirname(RUN), os.environ["PATH"]])
+        return call("bash", "-c", script, "bash", os.path.join(self.folder, "bitnet.bash"), *words, env={"PATH": path}).text.split()
+
+    def test_bash(self):
+        self.assertEqual(self.complete(DEVICES, "--wat"), ["--watch"])
+        self.assertEqual(self.complete(DEVICES, "--color", "al"), ["always"])
+        self.assertIn("cpu", self.complete(RUN, "-d", ""))
+        self.assertLess({"--json", "--bench", "--help", "-m"}, set(self.complete(DEVICES, "-")))
+
+    def test_others(self):
+        shells = {shell: shutil.which(shell) for shell in ("zsh", "fish")}
+        for shell, file in (("zsh", "_bitnet"), ("fish", "bitnet.fish")):
+            if shells[shell]:
+                result = call(shells[shell], "-n", os.path.join(self.folder, file))
+                self.assertEqual((result.code, result.err), (0, ""))
+        if None in shells.values():
+            self.skipTest("the syntax for zsh and fish is checked where they are installed")
+
+
 class Commands(Survey):
     def test_tree(self):
         root = path_of("tree")

@@ -1,5 +1,6 @@
 #include "bench/bench.h"
 
+#include "common/cache.h"
 #include "common/fail.h"
 #include "common/json.h"
 #include "common/model_path.h"
@@ -31,22 +32,6 @@ void bench_progress(const struct bench *bench, const char *format, ...)
     tool_say(PROGRAM, "%s", text);
 }
 
-// Where bitnet-convert is asked to put synthetic models.
-static bool cache_folder(char *path, size_t bytes)
-{
-    const char *cache = getenv("BITNET_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int n;
-    if (cache && *cache)
-        n = snprintf(path, bytes, "%s", cache);
-    else if (xdg && *xdg == '/')
-        n = snprintf(path, bytes, "%s/bitnet", xdg);
-    else if (home && *home)
-        n = snprintf(path, bytes, "%s/.cache/bitnet", home);
-    else
-        return false;
-    return n > 0 && (size_t)n < bytes;
-}
-
 static int find_synthetic(struct bench *bench, const char *size)
 {
     char folder[PATH_MAX], path[PATH_MAX + 64];
@@ -54,7 +39,7 @@ static int find_synthetic(struct bench *bench, const char *size)
         tool_say(PROGRAM, "--synthetic: '%s' is not the name of a size; bitnet-convert --help lists them", size);
         return TOOL_EXIT_USAGE;
     }
-    if (!cache_folder(folder, sizeof folder)) {
+    if (!tool_cache_folder(folder, sizeof folder)) {
         tool_say(PROGRAM, "--synthetic: there is no cache folder: set BITNET_CACHE_DIR or HOME");
         return TOOL_EXIT_USAGE;
     }

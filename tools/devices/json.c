@@ -65,8 +65,36 @@ static json_t *link_object(const struct bn_survey_device *device)
     return object;
 }
 
-static json_t *device_object(const struct bn_survey_device *device)
+static json_t *figures_object(const struct report *report, size_t d, size_t a)
 {
+    const struct figures *figures = devices_figures(report, d, a);
+    if (!figures)
+        return json_null();
+    json_t *object = json_object();
+    json_object_set_new(object, "bytes_per_second", tool_json_number(figures->bytes_per_second));
+    json_object_set_new(object, "int8_ops_per_second", tool_json_number(figures->ops_per_second));
+    json_object_set_new(object, "cached", json_boolean(figures->cached));
+    if (report->model)
+        json_object_set_new(object, "tokens_per_second_ceiling", tool_json_number(devices_ceiling(report, figures)));
+    return object;
+}
+
+static json_t *model_object(const struct report *report)
+{
+    const struct bn_model_info *info = bn_model_get_info(report->model);
+    json_t *object = json_object();
+    json_object_set_new(object, "path", text_of(report->model_path));
+    json_object_set_new(object, "name", text_of(info->name));
+    json_object_set_new(object, "bytes", number_of(info->bytes, 0));
+    json_object_set_new(object, "token_bytes", number_of(info->token_bytes, 0));
+    json_object_set_new(object, "chosen", text_of(report->chosen));
+    json_object_set_new(object, "why", text_of(report->why));
+    return object;
+}
+
+static json_t *device_object(const struct report *report, size_t index)
+{
+    const struct bn_survey_device *device = bn_survey_get_device(report->survey, index);
     json_t *object = json_object(), *apis = json_array();
     json_object_set_new(object, "id", text_of(device->id));
     json_object_set_new(object, "kind", text_of(bn_device_kind_name(device->kind)));
@@ -88,19 +116,23 @@ static json_t *device_object(const struct bn_survey_device *device)
     json_object_set_new(object, "memory_shared", json_boolean(device->shares_memory));
     json_object_set_new(object, "link", link_object(device));
     json_object_set_new(object, "cpu", device->kind == BN_DEVICE_CPU ? cpu_object(device) : json_null());
-    for (size_t i = 0; i < device->n_apis; i++)
-        json_array_append_new(apis, api_object(&device->apis[i]));
+    for (size_t i = 0; i < device->n_apis; i++) {
+        json_t *item = api_object(&device->apis[i]);
+        json_object_set_new(item, "bench", figures_object(report, index, i));
+        json_array_append_new(apis, item);
+    }
     json_object_set_new(object, "apis", apis);
+    json_object_set_new(object, "model_fits", report->model ? json_boolean(devices_fits(report, device)) : json_null());
     return object;
 }
 
-int devices_print_json(struct tool_out *out, const struct bn_survey *survey)
+int devices_print_json(struct tool_out *out, const struct report *report)
 {
-    const struct bn_survey_device *device;
+    const struct bn_survey *survey = report->survey;
     const struct bn_survey_api *api;
     json_t *object = json_object(), *devices = json_array(), *apis = json_array();
-    for (size_t i = 0; (device = bn_survey_get_device(survey, i)) != NULL; i++)
-        json_array_append_new(devices, device_object(device));
+    for (size_t i = 0; bn_survey_get_device(survey, i); i++)
+        json_array_append_new(devices, device_object(report, i));
     for (size_t i = 0; (api = bn_survey_get_api(survey, i)) != NULL; i++) {
         json_t *item = api_object(api);
         json_object_set_new(item, "milliseconds", api->ns ? json_real((double)api->ns / 1e6) : json_null());
@@ -110,14 +142,15 @@ int devices_print_json(struct tool_out *out, const struct bn_survey *survey)
     json_object_set_new(object, "version", json_string(bn_version()));
     json_object_set_new(object, "devices", devices);
     json_object_set_new(object, "apis", apis);
+    json_object_set_new(object, "model", report->model ? model_object(report) : json_null());
     return tool_json_print(out, PROGRAM, object);
 }
 
 #else
 
-int devices_print_json(struct tool_out *out, const struct bn_survey *survey)
+int devices_print_json(struct tool_out *out, const struct report *report)
 {
-    (void)out, (void)survey;
+    (void)out, (void)report;
     return tool_json_missing(PROGRAM);
 }
 

@@ -2,20 +2,27 @@
 #include "common/fail.h"
 #include "common/helper.h"
 #include "common/json.h"
+#include "common/model_path.h"
 #include "common/options.h"
 
 #include "devices/devices.h"
 
 #include <limits.h>
+#include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define S struct settings
 
+// Words of --bench.
+enum { BENCH_NO, BENCH_CACHED, BENCH_AGAIN };
+
 struct settings {
-    const char *api;
-    uint32_t timeout_ms;
+    const char *api, *model, *models;
+    uint32_t timeout_ms, count;
+    float watch;
     bool json;
-    int color;
+    int bench, color;
 };
 
 static const struct settings defaults = {.timeout_ms = 5000};
@@ -35,7 +42,36 @@ static const struct tool_option options[] = {
      .min = 10,
      .max = 60000,
      .help = "milliseconds after which an API that does not answer is given up"},
-    {.group = "Output", .names = "--json", TOOL_FLAG(S, json), .help = "one JSON object, bitnet-devices/1"},
+    {.group = "What to measure",
+     .names = "--bench",
+     TOOL_WORD(S, bench, "no cached again"),
+     .arg = "WHEN",
+     .optional = "cached",
+     .help =
+         "read bandwidth and int8 rate of each way that this build can use; cached takes the figures of an earlier run "
+         "on this host with the same driver, again does not"},
+    {.names = "-m --model",
+     TOOL_STRING(S, model),
+     .arg = "NAME",
+     .shown = "",
+     .help =
+         "how fast this model could be on each, whether it fits, and which device would be chosen; includes --bench"},
+    {.names = "--models",
+     TOOL_STRING(S, models),
+     .arg = "FOLDERS",
+     .shown = "$BITNET_MODELS",
+     .help = "where to look for a model's name first; separated by colons"},
+    {.group = "Output",
+     .names = "--watch",
+     TOOL_FLOAT(S, watch),
+     .arg = "SECONDS",
+     .min = 0.1,
+     .max = 3600,
+     .optional = "2",
+     .shown = "",
+     .help = "show memory and load again and again, until interrupted; asks only nvml, or the APIs of --api"},
+    {.names = "--count", TOOL_U32(S, count), .arg = "N", .shown = "", .help = "with --watch: end after so many"},
+    {.names = "--json", TOOL_FLAG(S, json), .help = "one JSON object, bitnet-devices/1"},
     {.names = "--color",
      TOOL_WORD(S, color, TOOL_COLOR_WORDS),
      .arg = "WHEN",
@@ -54,7 +90,7 @@ static const struct tool_program program = {
     .about =
         "Shows every device that could run a model, once, with each way in: whether it works, and if not, why not and "
         "what to do about it. A star marks what this build can run models through.",
-    .notes = "Exit: 0 done, 2 usage, 4 device, 5 memory or disk. Environment: BITNET_PROBE BITNET_SYSROOT NO_COLOR.",
+    .notes = "Exit: 0 done, 2 usage, 3 model refused, 4 device, 5 memory or disk. bitnet-devices(1) has more.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .foreign = foreign,
@@ -63,29 +99,77 @@ static const struct tool_program program = {
     .size = sizeof defaults,
 };
 
-static int work(const struct settings *settings)
+static int survey(const struct settings *settings, struct report *report, struct bn_survey **out)
 {
-    struct tool_out out = {.gather = true};
     struct bn_error err = {0};
-    struct bn_runtime *runtime = NULL;
-    struct bn_survey *survey = NULL;
     struct bn_survey_options asked;
     char helper[PATH_MAX];
     BN_INIT(asked);
     asked.helper = tool_find_probe(helper, sizeof helper);
-    asked.apis = settings->api;
+    asked.apis = settings->api ? settings->api : settings->watch > 0 ? "nvml" : NULL;
     asked.timeout_ms = settings->timeout_ms;
-    int exit_code = 0;
-    if (bn_runtime_create(NULL, &runtime, &err) || bn_survey_create(runtime, &asked, &survey, &err))
+    if (bn_survey_create(report->runtime, &asked, out, &err))
+        return tool_fail_device(PROGRAM, &err, NULL);
+    report->survey = *out;
+    return 0;
+}
+
+// One survey, measured and printed.
+static int show(const struct settings *settings, struct report *report, struct tool_out *out)
+{
+    struct bn_survey *found = NULL;
+    int exit_code = survey(settings, report, &found);
+    report->n_figures = 0;
+    if (!exit_code && settings->bench != BENCH_NO)
+        devices_measure(report, settings->bench == BENCH_AGAIN);
+    if (!exit_code && settings->json)
+        exit_code = devices_print_json(out, report);
+    else if (!exit_code)
+        devices_print(out, report, tool_use_color((enum tool_color)settings->color, STDOUT_FILENO));
+    bn_survey_destroy(found);
+    return exit_code ? exit_code : tool_out_finish(out, PROGRAM);
+}
+
+static void wait_for(float seconds)
+{
+    struct timespec left = {(time_t)seconds, (long)((seconds - (float)(time_t)seconds) * 1e9f)};
+    nanosleep(&left, NULL);
+}
+
+static int watch(const struct settings *settings, struct report *report)
+{
+    bool clear = !settings->json && isatty(STDOUT_FILENO);
+    for (uint32_t i = 0; !settings->count || i < settings->count; i++) {
+        struct tool_out out = {.gather = true};
+        if (i)
+            wait_for(settings->watch);
+        tool_out_text(&out, clear ? "\033[H\033[J" : i && !settings->json ? "\n" : "");
+        int exit_code = show(settings, report, &out);
+        if (exit_code || out.failed)
+            return exit_code;
+    }
+    return 0;
+}
+
+static int work(struct settings *settings)
+{
+    struct tool_out out = {.gather = true};
+    struct report report = {.n_figures = 0};
+    struct bn_error err = {0};
+    char *path = NULL;
+    int exit_code = settings->model ? tool_find_model(PROGRAM, settings->model, settings->models, &path) : 0;
+    if (!exit_code && bn_runtime_create(NULL, &report.runtime, &err))
         exit_code = tool_fail_device(PROGRAM, &err, NULL);
-    else if (settings->json)
-        exit_code = devices_print_json(&out, survey);
-    else
-        devices_print(&out, survey, tool_use_color((enum tool_color)settings->color, STDOUT_FILENO));
+    if (!exit_code && path) {
+        report.model_path = path;
+        exit_code = devices_choose(&report);
+        settings->bench = settings->bench == BENCH_NO ? BENCH_CACHED : settings->bench;
+    }
     if (!exit_code)
-        exit_code = tool_out_finish(&out, PROGRAM);
-    bn_survey_destroy(survey);
-    bn_runtime_destroy(runtime);
+        exit_code = settings->watch > 0 ? watch(settings, &report) : show(settings, &report, &out);
+    bn_model_destroy(report.model);
+    bn_runtime_destroy(report.runtime);
+    free(path);
     return exit_code;
 }
 
@@ -98,5 +182,9 @@ int main(int argc, char **argv)
         return exit_code;
     if (settings.json && (exit_code = tool_json_missing(PROGRAM)) != 0)
         return exit_code;
+    if (settings.watch > 0 && (settings.bench != BENCH_NO || settings.model)) {
+        tool_say(PROGRAM, "--watch shows memory and load: leave out --bench and --model");
+        return TOOL_EXIT_USAGE;
+    }
     return work(&settings);
 }

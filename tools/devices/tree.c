@@ -122,6 +122,34 @@ static void print_api(struct tool_out *out, const struct bn_survey_api *api, con
     tool_out_text(out, line);
 }
 
+static void print_figures(struct tool_out *out, const struct report *report, size_t d, size_t a)
+{
+    const struct figures *figures = devices_figures(report, d, a);
+    char line[LINE] = "";
+    if (!figures)
+        return;
+    add(line, "                 reads %.1f GB/s, %.0f int8 GOPS%s", figures->bytes_per_second / 1e9,
+        figures->ops_per_second / 1e9, figures->cached ? " (measured before)" : "");
+    if (report->model) {
+        bool fits = devices_fits(report, bn_survey_get_device(report->survey, d));
+        add(line, fits ? ": at most %.1f tokens/s" : ": does not fit (%.1f tokens/s)",
+            devices_ceiling(report, figures));
+    }
+    add(line, "\n");
+    tool_out_text(out, line);
+}
+
+static void print_model(struct tool_out *out, const struct report *report)
+{
+    const struct bn_model_info *info = bn_model_get_info(report->model);
+    char line[LINE] = "model ";
+    add(line, "%.200s, ", *info->name ? info->name : report->model_path);
+    add_bytes(line, info->bytes, ", of which a token reads ");
+    add_bytes(line, info->token_bytes, "\n");
+    add(line, "      runs on %s: %s\n", *report->chosen ? report->chosen : "nothing", report->why);
+    tool_out_text(out, line);
+}
+
 // APIs that failed without a device to write it under; that one is not installed says nothing if nothing needs it.
 static void print_rest(struct tool_out *out, const struct bn_survey *survey, const struct colours *c)
 {
@@ -139,15 +167,20 @@ static void print_rest(struct tool_out *out, const struct bn_survey *survey, con
     }
 }
 
-void devices_print(struct tool_out *out, const struct bn_survey *survey, bool colour)
+void devices_print(struct tool_out *out, const struct report *report, bool colour)
 {
     const struct colours plain = {"", "", "", ""}, coloured = {"\033[1m", "\033[32m", "\033[31m", "\033[0m"};
     const struct colours *c = colour ? &coloured : &plain;
+    const struct bn_survey *survey = report->survey;
     const struct bn_survey_device *device;
     for (size_t i = 0; (device = bn_survey_get_device(survey, i)) != NULL; i++) {
         print_device(out, device, c);
-        for (size_t a = 0; a < device->n_apis; a++)
+        for (size_t a = 0; a < device->n_apis; a++) {
             print_api(out, &device->apis[a], c);
+            print_figures(out, report, i, a);
+        }
     }
     print_rest(out, survey, c);
+    if (report->model)
+        print_model(out, report);
 }
