@@ -4,6 +4,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 #elif defined(__riscv)
@@ -21,6 +23,7 @@ enum {
     BN_CPU_AVX512 = 1 << 4, // F, BW, DQ and VL
     BN_CPU_AVX512_VNNI = 1 << 5,
     BN_CPU_AVX_VNNI = 1 << 6,
+    BN_CPU_AMX = 1 << 7, // tiles of int8; needs bn_isa_permit
 #elif defined(__aarch64__)
     BN_CPU_NEON = 1 << 0,
     BN_CPU_DOTPROD = 1 << 1,
@@ -57,6 +60,7 @@ static uint32_t cpu_features(void)
     }
     bool ymm = (saved & 6) == 6;       // XCR0: SSE and AVX state
     bool zmm = (saved & 0xe6) == 0xe6; // and masks, upper halves, upper registers
+    bool tiles = (saved >> 17 & 3) == 3;
     if (!ymm || !(basic & bit_AVX))
         return 0;
     uint32_t features = 0;
@@ -70,6 +74,8 @@ static uint32_t cpu_features(void)
         features |= BN_CPU_AVX2;
     if (b & bit_BMI2)
         features |= BN_CPU_BMI2;
+    if (tiles && d >> 24 & d >> 25 & 1) // AMX-TILE, AMX-INT8
+        features |= BN_CPU_AMX;
     uint32_t high[4];
     if (__get_cpuid_count(7, 1, &high[0], &high[1], &high[2], &high[3]) && (high[0] & 1 << 4))
         features |= BN_CPU_AVX_VNNI;
@@ -80,6 +86,13 @@ static uint32_t cpu_features(void)
     if (c & bit_AVX512VNNI)
         features |= BN_CPU_AVX512_VNNI;
     return features;
+}
+
+// Linux gives a process tiles when asked, since they make its signal frames larger.
+static bool ask_for(uint32_t features)
+{
+    const long request_permission = 0x1023, tile_data = 18;
+    return !(features & BN_CPU_AMX) || syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 
 static bool brand_string(char *name)
@@ -138,6 +151,11 @@ static uint32_t cpu_features(void)
 #endif
 
 #if !defined(__x86_64__)
+static bool ask_for(uint32_t features)
+{
+    return true;
+}
+
 static bool brand_string(char *name)
 {
     return false;
@@ -178,6 +196,14 @@ void bn_kernels_activate(const struct bn_kernels *k, const float *gate, const fl
                          enum bn_op_activation activation, float *out)
 {
     (k->activate ? k : &bn_kernels_scalar)->activate(gate, up, n, activation, out);
+}
+
+bool bn_isa_permit(const struct bn_isa *isa)
+{
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        if (levels[i].kernels == isa->kernels)
+            return isa->usable && ask_for(levels[i].features);
+    return false;
 }
 
 void bn_cpu_name(char *name)

@@ -100,8 +100,13 @@ struct bn_isa {
 // All levels compiled in for this architecture, scalar first. Writes at most `capacity`, returns the number.
 size_t bn_isa_list(struct bn_isa *list, size_t capacity);
 
-// The level by name, or the newest usable one for NULL. NULL if unknown; check `usable` before calling its kernels.
+// The level by name, or the newest usable one for NULL. NULL if unknown; check `usable` and ask bn_isa_permit before calling
+// its kernels.
 const struct bn_isa *bn_isa_find(struct bn_isa *list, size_t n, const char *name);
+
+// Asks the system for what a usable level needs that it gives on request only, for the whole process and for good: the tiles
+// of AMX. False if the level is not usable or the system refuses, as under some sandboxes; its kernels must not be called then.
+bool bn_isa_permit(const struct bn_isa *isa);
 
 // k->ternary_groups, or the one in plain C.
 void (*bn_kernels_groups(const struct bn_kernels *k))(const struct bn_groups *args);

@@ -226,10 +226,20 @@ static void add_sums(const __m512i *sums, size_t rows, bool first, int32_t start
     }
 }
 
+#ifdef BN_TILES
+#include "cpu/x86/amx.h"
+#endif
+
 // Up to WEIGHT_ROWS rows; the first part of their columns sets acc, the others add to it.
 static void multiply_tile(const uint8_t *w, size_t rows, size_t blocks, const int8_t *q, size_t q_stride,
                           const struct bn_row_scale *scales, size_t n_rows, int32_t *acc, size_t acc_stride, bool first)
 {
+#ifdef BN_TILES
+    if (n_rows > MOST_ACTIVATIONS) {
+        multiply_by_tiles(w, rows, blocks, q, q_stride, scales, n_rows, acc, acc_stride, first);
+        return;
+    }
+#endif
     const size_t stride = blocks * BLOCK_BYTES;
     struct packed packed;
     for (size_t b = 0; b < blocks; b += CHUNK) {

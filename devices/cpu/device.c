@@ -53,13 +53,24 @@ static enum bn_result cpu_probe(const struct bn_host *host, struct bn_device_inf
     return BN_OK;
 }
 
+// Nothing refuses the scalar level, the first one.
+static const struct bn_isa *newest_permitted(const struct bn_isa *isas, size_t n)
+{
+    while (n > 1 && !bn_isa_permit(&isas[n - 1]))
+        n--;
+    return &isas[n - 1];
+}
+
 static enum bn_result choose_isa(const char *name, struct bn_isa *chosen, struct bn_error *err)
 {
     struct bn_isa isas[MAX_ISAS];
     size_t n = bn_isa_list(isas, MAX_ISAS);
     if (!name)
         name = bn_env("BITNET_CPU_ISA");
-    const struct bn_isa *isa = bn_isa_find(isas, n, name);
+    const struct bn_isa *isa = name ? bn_isa_find(isas, n, name) : newest_permitted(isas, n);
+    if (isa && isa->usable && !bn_isa_permit(isa))
+        return bn_fail_at(err, BN_ERR_UNAVAILABLE, NULL, name, UINT64_MAX,
+                          "the system refuses the registers of that instruction set; choose another, or none");
     if (!isa || !isa->usable) {
         char known[128] = "";
         for (size_t i = 0; i < n; i++)

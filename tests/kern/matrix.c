@@ -115,6 +115,10 @@ void test_ternary(struct kern *t)
     static const size_t cols[] = {128, 256, 384, 1024, 1152, 2560, 3200, 6912, 8640 / 128 * 128, 14336};
     for (uint32_t c = 0; c < 360; c++)
         ternary_case(t, 1 + random_below(t, 13), cols[c < 160 ? c % 10 : c % 6], 1 + c % 9, c / 4 % 4, c % 4);
+    for (uint32_t c = 0; c < 40; c++) { // many activation rows, as in prompts
+        size_t n_rows = 10 + random_below(t, 90);
+        ternary_case(t, 1 + random_below(t, 70), cols[c % 6], n_rows, c / 4 % 4, c % 4);
+    }
     ternary_code_3(t);
     ternary_case(t, 300, 1920, 5, 0, 0); // past the tile of rows
     for (uint32_t c = 0; c < 16; c++)    // K of 2^20: the largest sums

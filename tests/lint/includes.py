@@ -60,7 +60,8 @@ RESTRICTED = {
 ISO_C = set("""assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg
 stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype""".split())
 CPU = {"float.h", "limits.h", "math.h", "stdbool.h", "stddef.h", "stdint.h", "string.h", "inttypes.h", "stdalign.h",
-       "immintrin.h", "cpuid.h", "arm_neon.h", "arm_sve.h", "riscv_vector.h", "sys/auxv.h", "sys/prctl.h", "asm/hwcap.h"}
+       "immintrin.h", "cpuid.h", "arm_neon.h", "arm_sve.h", "riscv_vector.h", "sys/auxv.h", "sys/prctl.h", "sys/syscall.h", "unistd.h",
+       "asm/hwcap.h"}
 OUTSIDE = {
     "pcre2.h": ["runtime/text/"],
     "vulkan/vulkan_core.h": ["devices/vulkan/"],

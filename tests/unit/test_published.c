@@ -146,6 +146,8 @@ static bool load(void)
 int main(void)
 {
     n_isas = bn_isa_list(isas, MAX_ISAS);
+    for (size_t i = 0; i < n_isas; i++)
+        isas[i].usable = bn_isa_permit(&isas[i]);
     if (n_isas == 0 || !load())
         return 99;
     TCase *tcase = tcase_create("published");

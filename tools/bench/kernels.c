@@ -224,6 +224,8 @@ int kernels_run(struct bench *bench)
     size_t n_isas = bn_isa_list(isas, MAX_ISAS), found = 0;
     const char *wanted = bench->settings.isa;
     for (size_t i = 0; i < n_isas; i++)
+        isas[i].usable = bn_isa_permit(&isas[i]);
+    for (size_t i = 0; i < n_isas; i++)
         found += !wanted || (strcmp(isas[i].name, wanted) == 0 && isas[i].usable);
     if (!found) {
         tool_say(PROGRAM, "--isa: this machine has no level '%s'", wanted);
