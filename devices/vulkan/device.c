@@ -204,5 +204,6 @@ const struct bn_driver bn_driver_vulkan = {
     .queue_close = bn_vulkan_queue_close,
     .submit = bn_vulkan_submit,
     .poll = bn_vulkan_poll,
+    .wait = bn_vulkan_wait,
     .status = vulkan_status,
 };

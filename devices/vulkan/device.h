@@ -107,6 +107,8 @@ void bn_vulkan_queue_close(struct bn_queue *queue);
 enum bn_result bn_vulkan_submit(struct bn_queue *queue, const struct bn_submission *submission, struct bn_error *err);
 enum bn_result bn_vulkan_poll(struct bn_queue *queue, uint64_t *value, struct bn_error *err);
 
+void bn_vulkan_wait(struct bn_queue *queue, uint64_t value, uint64_t timeout_ns);
+
 // A failed call of Vulkan. Notes a lost device, and names the op that ran last.
 enum bn_result bn_vulkan_fail(struct device *device, struct bn_error *err, VkResult result, const char *what);
 

@@ -58,6 +58,7 @@ VK_DEVICE(WaitForFences)
 #endif
 #ifdef VK_OPTIONAL
 VK_OPTIONAL(GetSemaphoreCounterValue)
+VK_OPTIONAL(WaitSemaphores)
 VK_OPTIONAL(GetMemoryHostPointerPropertiesEXT)
 #endif
 #undef VK_GLOBAL

@@ -8,12 +8,13 @@ enum { FLAG_ADD = 1, FLAG_SILU = 2, FLAG_NORM = 4 };      // of ternary.comp
 enum { MODE_MATMUL = 0, MODE_GATE_UP = 1, MODE_QKV = 2 }; // its MODE
 enum { LANES = 8, BATCH = 4 }; // invocations that share a row; rows of activations that share weights
 
-// Invocations of a workgroup: on a GPU, and on a CPU that plays one, where each barrier is expensive.
+// Invocations of a workgroup: on a GPU, and on a CPU that plays one, where each barrier is expensive. Those that quantise have
+// the same number, so that a row has the same bits in every batch.
 static const struct {
     uint32_t gpu, software;
 } threads[SHADER_COUNT] = {
     [SHADER_COPY] = {64, 64},         [SHADER_KV_COPY] = {64, 64},  [SHADER_EMBED] = {64, 64},
-    [SHADER_QUANTISE] = {128, 8},     [SHADER_NORM] = {128, 8},     [SHADER_TERNARY] = {64, 8},
+    [SHADER_QUANTISE] = {64, 8},      [SHADER_NORM] = {128, 8},     [SHADER_TERNARY] = {64, 8},
     [SHADER_TERNARY_FUSED] = {64, 8}, [SHADER_ATTENTION] = {64, 8}, [SHADER_HEAD] = {64, 8},
     [SHADER_TOP_QUANTISE] = {128, 8}, [SHADER_TOP_SCAN] = {64, 8},  [SHADER_TOP_SELECT] = {128, 32},
     [SHADER_TOP_RESCORE] = {64, 8},

@@ -1,5 +1,6 @@
 // Submissions: one timeline semaphore per queue, or a fence per submission where the device has none.
 #include <inttypes.h>
+#include <time.h>
 
 #include "devices/vulkan/command.h"
 
@@ -204,4 +205,20 @@ enum bn_result bn_vulkan_poll(struct bn_queue *base, uint64_t *value, struct bn_
     *value = queue->value;
     pthread_mutex_unlock(&device->lock);
     return result;
+}
+
+void bn_vulkan_wait(struct bn_queue *base, uint64_t value, uint64_t timeout_ns)
+{
+    enum { NAP_NS = 100000 };
+    struct queue *queue = (struct queue *)base;
+    struct device *device = device_of(base->device);
+    const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+                                      .semaphoreCount = 1,
+                                      .pSemaphores = &queue->timeline,
+                                      .pValues = &value};
+    const struct timespec time = {0, NAP_NS};
+    if (queue->timeline) // what it returns, poll will say
+        device->vk.WaitSemaphores(device->logical, &info, timeout_ns);
+    else
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
 }

@@ -93,6 +93,10 @@ struct bn_driver {
     // then returns; everything up to `until` has been submitted. A device with this slot makes no progress without it.
     enum bn_result (*drive)(struct bn_queue *queue, uint64_t until, struct bn_error *err);
 
+    // Optional, any thread; default: naps. Blocks until the timeline has reached `value`, at most `timeout_ns`; the caller
+    // polls then. For devices that work by themselves.
+    void (*wait)(struct bn_queue *queue, uint64_t value, uint64_t timeout_ns);
+
     // Required, any thread.
     void (*status)(struct bn_device *device, struct bn_device_status *status);
     // Optional, any thread; default: BN_ERR_UNSUPPORTED. See bn_device_get_profile.

@@ -123,10 +123,14 @@ enum bn_result bn_queue_poll(struct bn_queue *queue, uint64_t *value, struct bn_
 
 enum { SPIN_NS = 50000, FIRST_NAP_NS = 20000, LAST_NAP_NS = 1000000 };
 
-static void nap(struct bn_queue *queue, long *length)
+// Waits a little, by the driver if it can do that without missing the end.
+static void nap(struct bn_queue *queue, uint64_t value, long *length)
 {
     struct timespec time = {0, *length};
-    clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
+    if (queue->device->driver->wait)
+        queue->device->driver->wait(queue, value, LAST_NAP_NS);
+    else
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
     __atomic_add_fetch(&queue->naps, 1, __ATOMIC_RELAXED);
     *length = *length * 2 < LAST_NAP_NS ? *length * 2 : LAST_NAP_NS;
 }
@@ -153,7 +157,7 @@ enum bn_result bn_queue_wait(struct bn_queue *queue, uint64_t value, uint64_t ti
         if (driver->drive && (result = driver->drive(queue, timeout_ns == UINT64_MAX ? value : reached + 1, err)))
             return result;
         if (waited >= SPIN_NS && (!driver->drive || reached == before))
-            nap(queue, &length);
+            nap(queue, value, &length);
         else
             for (int i = 0; i < 32; i++)
                 bn_cpu_relax();

@@ -14,6 +14,7 @@ enum {
     MAX_POSITIONS = 1 << 24,
     MAX_SESSIONS = 1 << 16,
     MAX_BATCH = 1 << 16,
+    FIRST_CHUNK = 64, // rows, on a device whose speed is not known yet
     SCAN_FROM = 16 << 20,
     COPY_FROM = 64 << 20
 };
@@ -189,6 +190,8 @@ static enum bn_result build(struct bn_engine *engine, struct bn_error *err)
         .copies = config->n_sessions,
     };
     engine->sched.limits = limits;
+    bool own_thread = engine->device->driver->drive != NULL;
+    engine->chunk_rows = own_thread || config->n_batch < FIRST_CHUNK ? config->n_batch : FIRST_CHUNK;
     uint32_t pages = (config->n_positions + BN_PAGE_POSITIONS - 1) / BN_PAGE_POSITIONS;
     result = bn_pages_init(&engine->pages, engine->host, pages, err);
     engine->copies = bn_alloc_array(engine->host, config->n_sessions, sizeof(*engine->copies));

@@ -31,6 +31,9 @@ struct bn_engine {
     struct bn_sched sched;
     struct bn_pages pages;
     uint32_t n_sessions;
+    uint32_t
+        chunk_rows; // most rows of the next chunk: n_batch, or less on a device that must not work for long at a time
+    uint64_t idle_since; // clock when the last chunk was done
 
     struct bn_slot_copy *copies;        // [n_sessions], of the step under way
     float *adjusted;                    // [n_vocab], logits after penalties

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/fail.h"
 #include "runtime/device/op_check.h"
 #include "runtime/engine/engine_impl.h"
@@ -22,6 +23,7 @@ struct step {
     struct {
         uint64_t value;
         size_t rows;
+        uint64_t since; // clock when it was submitted
     } in_flight[BN_SLOTS];
     size_t n_in_flight;
 };
@@ -115,9 +117,9 @@ static enum bn_result submit_chunk(struct step *step, const struct bn_slot_copy 
     uint32_t n_pages = 0;
     slot->first_output = (uint32_t)step->n_outputs;
     slot->top = (uint32_t)step->top;
-    while (step->item < step->n_items && slot->n_rows < engine->config.n_batch) {
+    while (step->item < step->n_items && slot->n_rows < engine->chunk_rows) {
         if (step->items[step->item].result == BN_OK)
-            fill_item(step, slot, copies, engine->config.n_batch - slot->n_rows, &n_pages);
+            fill_item(step, slot, copies, engine->chunk_rows - slot->n_rows, &n_pages);
         if (step->items[step->item].result != BN_OK || step->token == step->items[step->item].n_tokens) {
             step->item++;
             step->token = 0;
@@ -131,10 +133,28 @@ static enum bn_result submit_chunk(struct step *step, const struct bn_slot_copy 
     step->filled += rows;
     step->n_outputs += outputs;
     step->in_flight[step->n_in_flight].value = value;
+    step->in_flight[step->n_in_flight].since = bn_clock_ns();
     step->in_flight[step->n_in_flight++].rows = rows;
     atomic_fetch_add_explicit(&engine->rows, rows, memory_order_relaxed);
     atomic_fetch_add_explicit(&engine->outputs, outputs, memory_order_relaxed);
     return BN_OK;
+}
+
+// A device with a watchdog takes a submission that lasts seconds for one that hangs. Chunks that took longer than LONG_NS are
+// followed by smaller ones, full ones that took less than SHORT_NS by larger ones.
+enum { LONG_NS = 100000000, SHORT_NS = 40000000 };
+
+static void adapt_chunk(struct bn_engine *engine, size_t rows, uint64_t since)
+{
+    uint64_t now = bn_clock_ns(), took = now - (since > engine->idle_since ? since : engine->idle_since);
+    engine->idle_since = now;
+    if (engine->device->driver->drive) // works on our own thread, where no watchdog looks
+        return;
+    if (took > LONG_NS && rows > 1)
+        engine->chunk_rows = (uint32_t)rows / 2;
+    else if (took < SHORT_NS && rows >= engine->chunk_rows && engine->chunk_rows < engine->config.n_batch)
+        engine->chunk_rows =
+            engine->chunk_rows * 2 < engine->config.n_batch ? engine->chunk_rows * 2 : engine->config.n_batch;
 }
 
 // Waits for the oldest chunk in flight and looks at how it went.
@@ -143,11 +163,13 @@ static enum bn_result finish_oldest(struct step *step)
     struct bn_engine *engine = step->engine;
     uint64_t value = step->in_flight[0].value;
     size_t rows = step->in_flight[0].rows;
+    uint64_t since = step->in_flight[0].since;
     step->in_flight[0] = step->in_flight[1];
     step->n_in_flight--;
     enum bn_result result = bn_sched_wait(&engine->sched, value, step->err);
     if (result != BN_OK)
         return result;
+    adapt_chunk(engine, rows, since);
     const struct bn_slot *slot = bn_sched_slot_of(&engine->sched, value);
     if (slot->status == BN_SLOT_STOPPED)
         return bn_fail(step->err, BN_ERR_CANCELLED, "the session was cancelled");

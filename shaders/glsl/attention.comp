@@ -66,7 +66,8 @@ void attend(uint row, uint head)
             s_p[i] = e;
             sum += e;
         }
-        denominator = denominator * shrink + reduce_add(sum); // its barrier also shows every s_p to all
+        denominator = denominator * shrink + reduce_add(sum);
+        barrier(); // every s_p is seen by all
         for (uint m = 0; m < MINE; m++) {
             uint word = thread() + m * THREADS;
             if (word >= WORDS)

@@ -81,7 +81,7 @@ void main()
             bad |= not_finite(abs(value) + reach) ? 1 : 0;
         }
         s_before[thread()] = mine;
-        bad = reduce_max(bad); // its barriers show s_before to all
+        bad = reduce_max(bad);
         barrier();
         uint before = 0, all = 0;
         for (uint i = 0; i < THREADS; i++) {

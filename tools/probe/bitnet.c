@@ -36,7 +36,10 @@ void probe_bitnet(void)
         record_state(BN_STATE_FAULTED, NULL, "%s", err.message);
         return;
     }
-    for (size_t i = 0; i < n && i < 64; i++)
-        if (list[i].kind != BN_DEVICE_NULL)
+    for (size_t i = 0; i < n && i < 64; i++) {
+        // What is not ready and has no identity is no device, but a driver that found none; its API is asked apart.
+        bool found = list[i].state == BN_STATE_READY || *list[i].pci || *list[i].uuid || *list[i].node;
+        if (list[i].kind != BN_DEVICE_NULL && found)
             record_info(&list[i]);
+    }
 }

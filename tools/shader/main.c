@@ -11,8 +11,7 @@
 
 #define S struct settings
 
-static const struct settings defaults = {
-    .device = "vulkan", .source = "shaders", .out = "build/shaders-own", .repetitions = 5};
+static const struct settings defaults = {.source = "shaders", .out = "build/shaders-own", .repetitions = 5};
 
 static const struct tool_option options[] = {
     {.group = "Where",
@@ -137,6 +136,8 @@ int main(int argc, char **argv)
     int exit_code;
     if (!tool_parse(&program, &settings, argc, argv, &operands, &exit_code))
         return exit_code;
+    if (!settings.device)
+        settings.device = "vulkan";
     if (operands.n == 0) {
         tool_say(PROGRAM, "what to do? list, build, check, bench, disasm or watch; --help says more");
         exit_code = TOOL_EXIT_USAGE;
