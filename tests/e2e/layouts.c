@@ -8,7 +8,7 @@
 #include "runtime/layout/layout.h"
 #include "runtime/model/gguf.h"
 
-enum { ALIGN = 32, TAIL = 32, TOKENS = 40, MOST_BYTES = 32 << 20 };
+enum { ALIGN = 32, TAIL = 32, TOKENS = 24, MOST_BYTES = 32 << 20 };
 
 // What a file's ternary matrices and its embedding are stored as.
 struct kind {
