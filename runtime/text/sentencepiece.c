@@ -172,13 +172,13 @@ static void destroy(struct bn_tokenizer *tokenizer)
     bn_free(tokenizer->host, sp);
 }
 
-// Writes the normalised text to `out`, which holds bytes + 1; returns its length.
-static size_t normalise(const struct sentencepiece *sp, const char *text, size_t bytes, char *out)
+// Writes the normalised text to `out`, which holds bytes + 1; returns its length. `first`: nothing was before it.
+static size_t normalise(const struct sentencepiece *sp, const char *text, size_t bytes, bool first, char *out)
 {
     size_t n = 0, start = 0;
     while (sp->collapse_spaces && start < bytes && text[start] == ' ')
         start++;
-    if (sp->add_space && start < bytes)
+    if (sp->add_space && first && start < bytes)
         out[n++] = ' ';
     for (size_t i = start; i < bytes;) {
         bool mark = bytes - i >= 3 && memcmp(text + i, space_mark, 3) == 0;
@@ -306,7 +306,7 @@ static void find_best(const struct bn_tokenizer *tokenizer, struct bn_merge *mer
     }
 }
 
-static enum bn_result encode_text(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes,
+static enum bn_result encode_text(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes, bool first,
                                   struct bn_merge *merge, struct bn_token_sink *sink, struct bn_error *err)
 {
     const struct sentencepiece *sp = tokenizer->state;
@@ -316,7 +316,7 @@ static enum bn_result encode_text(const struct bn_tokenizer *tokenizer, const ch
     enum bn_result result = BN_OK;
     if (!normal || (unigram && !best))
         result = bn_fail_memory(err, bytes + 1, "a text");
-    size_t n = result == BN_OK ? normalise(sp, text, bytes, normal) : 0;
+    size_t n = result == BN_OK ? normalise(sp, text, bytes, first, normal) : 0;
     if (n > 0)
         result = bn_merge_reserve(tokenizer->host, merge, normal, n + 2, err); // unigram has places up to n
     if (n > 0 && result == BN_OK) {
@@ -343,7 +343,7 @@ static enum bn_result encode(const struct bn_tokenizer *tokenizer, const char *t
     for (size_t at = 0; at < bytes && result == BN_OK;) {
         size_t valid = bn_utf8_valid(text + at, bytes - at);
         if (valid)
-            result = encode_text(tokenizer, text + at, valid, &merge, sink, err);
+            result = encode_text(tokenizer, text + at, valid, at == 0, &merge, sink, err);
         at += valid;
         uint32_t code;
         size_t bad = at < bytes ? bn_utf8_next(text + at, bytes - at, &code) : 0;

@@ -126,6 +126,11 @@ START_TEST(order_of_merges)
     CHECK_IDS(tokenizer, "\xff\x61\xc3", 0, 0xff, A, 0xc3);
     CHECK_IDS(tokenizer, "\u00e9", 0, 0xc3, 0xa9);
     bn_tokenizer_destroy(tokenizer);
+    small.vocab.add_space_prefix = 1; // once, not behind bytes that are not UTF-8
+    tokenizer = small_create(&small);
+    CHECK_IDS(tokenizer, "b\xff\x61", 0, SPACE, B, 0xff, A);
+    bn_tokenizer_destroy(tokenizer);
+    small.vocab.add_space_prefix = 0;
     scores[BA] = scores[AB] = 1; // equal: the leftmost first
     tokenizer = small_create(&small);
     CHECK_IDS(tokenizer, "baba", 0, BA, BA);
