@@ -64,7 +64,8 @@ static struct bn_op *add_multiply(struct builder *builder, enum bn_op_kind kind,
 {
     const struct bn_activations *a = &builder->config->activations;
     uint32_t planes = builder->config->model->planes;
-    bool fused = builder->rows == 1 && planes == 1 && !(kind == BN_OP_QKV && builder->config->placement->layers[0].q_norm.buffer);
+    bool fused = builder->rows == 1 && planes == 1 &&
+                 !(kind == BN_OP_QKV && builder->config->placement->layers[0].q_norm.buffer);
     for (int i = 0; i < n; i++)
         fused = fused && bn_device_supports(builder->config->device, fused_kind(kind), w[i]->layout);
     if (!fused)

@@ -296,7 +296,7 @@ static void qkv(struct cts *cts)
     qkv_in_order(cts, BN_ROPE_PAIRS);
 }
 
-static void attention(struct cts *cts)
+static void attention_of(struct cts *cts, uint32_t window)
 {
     uint32_t positions[MAX_ROWS] = {0, 63, 64, 130, 255};
     size_t bytes = bn_kv_page_bytes(LAYERS, KV_HEADS, DIM) * POOL_PAGES, n = (size_t)MAX_ROWS * HEADS * DIM;
@@ -304,8 +304,13 @@ static void attention(struct cts *cts)
     struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, positions), in = cts_buffer(cts, n * 4, q),
                    out = cts_buffer(cts, n * 4, NULL), pool = cts_buffer(cts, bytes, NULL);
     cts->oracle->narrow_f16(kv, bytes / 2, pool.buffer->host);
-    struct bn_op op = {
-        .kind = BN_OP_ATTENTION, .rows = MAX_ROWS, .cols = HEADS * DIM, .in = in, .out = out, .kv = pool};
+    struct bn_op op = {.kind = BN_OP_ATTENTION,
+                       .rows = MAX_ROWS,
+                       .cols = HEADS * DIM,
+                       .in = in,
+                       .out = out,
+                       .kv = pool,
+                       .window = window};
     fill_geometry(&op);
     cts_run(cts, &op, &slot);
     const struct bn_slot *header = cts_slot_header(&slot);
@@ -322,12 +327,13 @@ static void attention(struct cts *cts)
                                      .k_offset = bn_kv_row_offset(1, 0, h, 0, KV_HEADS, DIM),
                                      .v_offset = bn_kv_row_offset(1, 1, h, 0, KV_HEADS, DIM),
                                      .n_positions = positions[i] + 1,
+                                     .skip = window && positions[i] + 1 > window ? positions[i] + 1 - window : 0,
                                      .group = HEADS / KV_HEADS,
                                      .head_dim = DIM,
                                      .scale = 1.0f / sqrtf((float)DIM)};
             cts->oracle->attend(&args);
         }
-    compare(cts, "attention", &out, expected, n);
+    compare(cts, window ? "attention within a window" : "attention", &out, expected, n);
     free(q);
     free(kv);
     free(expected);
@@ -335,6 +341,16 @@ static void attention(struct cts *cts)
     cts_free(&in);
     cts_free(&out);
     cts_free(&pool);
+}
+
+static void attention(struct cts *cts)
+{
+    static const uint32_t windows[] = {1, 40, 64, 100, 1000};
+    struct bn_caps caps = {0};
+    attention_of(cts, 0);
+    bn_device_get_caps(cts->device, &caps);
+    for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]) && (caps.op_options & BN_OP_WITH_WINDOW); i++)
+        attention_of(cts, windows[i]);
 }
 
 static void gate_up(struct cts *cts)
