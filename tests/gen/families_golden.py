@@ -23,7 +23,7 @@ from torch import nn
 from transformers.integrations.bitnet import AutoBitLinear
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data" / "families"
-I2_S, F16 = 36, 1
+I2_S, Q2_0 = 36, 42
 N_VOCAB, N_TOKENS = 288, 24
 NOISE = {"gemma3": 2.0**-19}  # many norms even noise out
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -67,6 +67,7 @@ CASES = {
     "llama-linear": ("llama", True, False, "Llama", common(**rope(1e4, rope_type="linear", factor=2.0))),
     "trilm": ("llama", False, False, "Llama", common(tie_word_embeddings=False, num_key_value_heads=4, **rope(1e4))),
     "qwen3": ("qwen3", False, False, "Qwen3", common(head_dim=64, rms_norm_eps=1e-6, **rope(1e6))),
+    "qwen3-q2_0": ("qwen3", False, False, "Qwen3", common(head_dim=64, rms_norm_eps=1e-6, **rope(1e6))),
     "qwen3-yarn": ("qwen3", False, False, "Qwen3", common(head_dim=64, rms_norm_eps=1e-6, **rope(1e6, **YARN))),
     "qwen3-embedding": ("qwen3", True, True, "Qwen3", common(head_dim=64, rms_norm_eps=1e-6, **rope(1e6))),
     "gemma3": ("gemma3", True, False, "Gemma3Text", common(**GEMMA)),
@@ -85,7 +86,7 @@ def projections(model):
                     yield part, name
 
 
-def build(case, seed):
+def build(case, seed, groups):
     """The model with random ternary matrices; trits and scales by module."""
     _, int8, inputs, kind, config = case
     torch.manual_seed(seed)
@@ -97,7 +98,11 @@ def build(case, seed):
         rows, cols = old.out_features, old.in_features
         trits = torch.randint(-1, 2, (rows, cols)).float()
         scale = float(np.float32((0.7 + 0.6 * torch.rand(1).item()) / np.sqrt(cols)))
-        if int8:
+        if groups:  # of 64 columns
+            scale = (scale * (0.5 + torch.rand(rows, cols // 64))).half().float()
+            new = nn.Linear(cols, rows, bias=False)
+            new.weight.data = trits * scale.repeat_interleave(64, 1)
+        elif int8:
             new = AutoBitLinear(cols, rows, bias=False, use_rms_norm=inputs, rms_norm_eps=config.rms_norm_eps)
             new.weight.data = trits.clone()
             new.weight_scale = torch.tensor([scale])
@@ -130,6 +135,14 @@ def pack(trits, scale):
     data = (codes[:, 0] << 6) | (codes[:, 1] << 4) | (codes[:, 2] << 2) | codes[:, 3]
     tail = np.concatenate([np.frombuffer(np.float32(scale).tobytes(), np.uint8), np.zeros(28, np.uint8)])
     return np.concatenate([data.reshape(-1), tail]).view(np.int8)
+
+
+def pack_groups(trits, scales):
+    """Q2_0: of 64 weights a scale in f16, then codes from the low bits up."""
+    codes = (trits + 1).astype(np.uint8).reshape(-1, 16, 4)
+    data = codes[:, :, 0] | (codes[:, :, 1] << 2) | (codes[:, :, 2] << 4) | (codes[:, :, 3] << 6)
+    scales = scales.numpy().astype(np.float16).reshape(-1, 1).view(np.uint8)
+    return np.concatenate([scales, data], axis=1).reshape(-1).view(np.int8)
 
 
 def permuted(trits, heads):
@@ -259,8 +272,10 @@ def write(path, name, case, model, ternary):
                 trits, scale = ternary[(part, key)]
                 if arch == "llama" and key in ("q_proj", "k_proj"):
                     trits = permuted(trits, config.num_attention_heads if key == "q_proj" else config.num_key_value_heads)
-                writer.add_tensor("blk.%d.%s.weight" % (i, MATRICES[key]), pack(trits, scale), raw_shape=trits.shape,
-                                  raw_dtype=I2_S)
+                grouped = torch.is_tensor(scale)
+                data = pack_groups(trits, scale) if grouped else pack(trits, scale)
+                writer.add_tensor("blk.%d.%s.weight" % (i, MATRICES[key]), data, raw_shape=trits.shape,
+                                  raw_dtype=Q2_0 if grouped else I2_S)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -277,7 +292,7 @@ def halve_norms(model):
 def make(name, case):
     ids = torch.tensor([[int(x) for x in np.random.default_rng(7).integers(0, N_VOCAB, N_TOKENS)]])
     for seed in range(1, 1000):
-        model, ternary = build(case, seed)
+        model, ternary = build(case, seed, name.endswith("q2_0"))
         halve_norms(model)
         single = run(case, model, ids)
         double = run(case, model.double(), ids)
