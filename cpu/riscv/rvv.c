@@ -183,7 +183,11 @@ static void gate(const int32_t *g, const int32_t *up, size_t n, float gate_facto
             a = __riscv_vfmerge(a, 0.0f, __riscv_vmflt(a, 0.0f, vl), vl); // keeps NaN
             a = __riscv_vfmul(a, a, vl);
         } else {
-            a = __riscv_vfdiv(a, __riscv_vfadd(exponential(__riscv_vfneg(a, vl), vl), 1.0f, vl), vl);
+            vfloat32m4_t t = a;
+            if (activation == BN_OP_GELU)
+                t = __riscv_vfmul(
+                    a, __riscv_vfmacc(__riscv_vfmv_v_f_f32m4(GELU_C1, vl), GELU_C3, __riscv_vfmul(a, a, vl), vl), vl);
+            a = __riscv_vfdiv(a, __riscv_vfadd(exponential(__riscv_vfneg(t, vl), vl), 1.0f, vl), vl);
         }
         __riscv_vse32(out + i, __riscv_vfmul(a, u, vl), vl);
     }
@@ -369,7 +373,7 @@ static void attend(const struct bn_attend *a)
     for (size_t h = 0, heads; h < a->group; h += heads) {
         heads = a->group - h >= 4 ? 4 : 1;
         for (size_t j = 0; j < heads; j++)
-            denominator[j] = soften(attend_scores(a, h + j), n);
+            denominator[j] = soften(attend_skip(a, h + j), n);
         for (uint32_t i = 0; i < n; i += BN_PAGE_POSITIONS) {
             size_t count = n - i < BN_PAGE_POSITIONS ? n - i : BN_PAGE_POSITIONS;
             if (heads == 4)
