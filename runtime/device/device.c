@@ -12,6 +12,7 @@
 #include "runtime/device/live.h"
 #include "runtime/device/op_check.h"
 #include "runtime/layout/layout.h"
+#include "runtime/survey/ids.h"
 
 #define DECLARE(name) extern const struct bn_driver bn_driver_##name;
 BN_DRIVERS(DECLARE)
@@ -34,25 +35,6 @@ const char *bn_device_kind_name(enum bn_device_kind kind)
     return (size_t)kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "?";
 }
 
-// The same hardware has the same id in every driver; drivers count each for itself.
-static void give_ids(struct bn_device_info *list, size_t n)
-{
-    unsigned next[BN_DEVICE_NULL + 1] = {0};
-    for (size_t i = 0; i < n; i++) {
-        const struct bn_device_info *same = NULL;
-        if (list[i].kind != BN_DEVICE_GPU && list[i].kind != BN_DEVICE_NPU)
-            continue;
-        for (size_t j = 0; j < i && !same; j++)
-            if (list[j].kind == list[i].kind && *list[i].pci && strcmp(list[i].pci, list[j].pci) == 0 &&
-                strcmp(list[i].driver, list[j].driver) != 0)
-                same = &list[j];
-        if (same)
-            memcpy(list[i].id, same->id, sizeof(list[i].id));
-        else
-            snprintf(list[i].id, sizeof(list[i].id), "%s%u", bn_device_kind_name(list[i].kind), next[list[i].kind]++);
-    }
-}
-
 enum bn_result bn_device_list(struct bn_runtime *runtime, struct bn_device_info *list, size_t capacity, size_t *count,
                               struct bn_error *err)
 {
@@ -66,7 +48,7 @@ enum bn_result bn_device_list(struct bn_runtime *runtime, struct bn_device_info 
             return result;
         *count += n;
     }
-    give_ids(list, *count < capacity ? *count : capacity);
+    bn_survey_give_ids(&runtime->host, list, *count < capacity ? *count : capacity);
     return BN_OK;
 }
 
@@ -139,7 +121,7 @@ static const struct bn_device_info *find(struct bn_runtime *runtime, const char 
             if (*result != BN_OK)
                 return NULL;
             *n = count < capacity - first ? first + count : capacity;
-            give_ids(list, *n);
+            bn_survey_give_ids(&runtime->host, list, *n);
             for (size_t i = first; i < *n; i++)
                 if (matches(&list[i], selector))
                     return &list[i];

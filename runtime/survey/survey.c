@@ -55,6 +55,16 @@ void bn_survey_add_api(struct bn_survey *survey, struct bn_survey_entry *entry, 
     entry->apis[entry->n_apis++] = *api;
 }
 
+struct bn_survey *bn_survey_start(const struct bn_host *host)
+{
+    struct bn_survey *survey = bn_alloc(host, sizeof(*survey));
+    if (!survey)
+        return NULL;
+    survey->host = host;
+    bn_survey_walk(survey);
+    return survey;
+}
+
 enum bn_result bn_survey_create(struct bn_runtime *runtime, const struct bn_survey_options *options,
                                 struct bn_survey **out, struct bn_error *err)
 {
@@ -67,11 +77,10 @@ enum bn_result bn_survey_create(struct bn_runtime *runtime, const struct bn_surv
         return bn_fail(err, BN_ERR_ARGUMENT, "size of the options is not set; use BN_INIT");
     if (options)
         own = *options;
-    struct bn_survey *survey = bn_alloc(&runtime->host, sizeof(*survey));
+    struct bn_survey *survey = bn_survey_start(&runtime->host);
     if (!survey)
         return bn_fail_memory(err, sizeof(*survey), "a survey");
-    survey->host = &runtime->host;
-    bn_survey_walk(survey);
+    bn_survey_name(survey);
     enum bn_result result = bn_survey_ask(survey, &own, err);
     bn_survey_finish(survey);
     if (result == BN_OK && survey->no_memory)

@@ -38,6 +38,9 @@ struct bn_survey_record {
     bool own; // a driver of this library says it: where it finds nothing, it says so as if of a device
 };
 
+// A survey with what the kernel says, without names of devices; NULL if there is no memory. bn_survey_destroy takes it.
+struct bn_survey *bn_survey_start(const struct bn_host *host);
+
 // A new device; NULL and `no_memory` if there is no memory. The CPU is the first.
 struct bn_survey_entry *bn_survey_add(struct bn_survey *survey, enum bn_device_kind kind);
 

@@ -395,5 +395,4 @@ void bn_survey_walk(struct bn_survey *survey)
         note_unbound(survey, survey->entries[i]);
         module_version(&survey->entries[i]->device);
     }
-    bn_survey_name(survey);
 }

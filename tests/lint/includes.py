@@ -20,7 +20,7 @@ RULES = {
     "runtime/text/": [PUBLIC, BASE, LAYOUT],
     "runtime/model/": [PUBLIC, BASE, LAYOUT, "runtime/text/"],
     "runtime/observe/": [PUBLIC, BASE, LAYOUT],
-    "runtime/device/": [PUBLIC, BASE, LAYOUT],
+    "runtime/device/": [PUBLIC, BASE, LAYOUT, "runtime/survey/"],
     "runtime/survey/": [PUBLIC, BASE],
     "runtime/graph/": [PUBLIC, BASE, LAYOUT, "runtime/model/", "runtime/device/"],
     "runtime/sched/": [PUBLIC, BASE, LAYOUT, "runtime/graph/", "runtime/device/"],

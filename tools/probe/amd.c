@@ -11,7 +11,6 @@ static struct {
     int (*name)(char *name, int size, int device);
     int (*bus)(char *address, int size, int device);
     int (*memory)(size_t *bytes, int device);
-    int (*uuid)(uint8_t uuid[16], int device);
 } hip;
 
 enum { HIP_NO_DEVICE = 100, HIP_OLD_DRIVER = 35 };
@@ -31,7 +30,6 @@ void probe_hip(void)
         {"hipDeviceGetName", &hip.name, false},
         {"hipDeviceGetPCIBusId", &hip.bus, false},
         {"hipDeviceTotalMem", &hip.memory, false},
-        {"hipDeviceGetUuid", &hip.uuid, true},
     };
     int number = 0, n = 0;
     if (!open_library(names, symbols, sizeof symbols / sizeof *symbols))
