@@ -72,7 +72,8 @@ struct converter {
     struct bn_key_blob head;
     size_t sums_at;
     struct bn_part part;
-    uint8_t *made, *permuted; // room for the largest of what is made, and of what is put in order
+    uint8_t *made, *permuted,
+        *trits; // room for the largest of what is made, put in order, and quantised before it is packed
     uint64_t done, total;
     struct bn_error *err;
 };
@@ -112,9 +113,12 @@ static const struct bn_target *choose(const struct converter *c, const struct bn
     const char *name = kind == BN_SOURCE_LINEAR ? conversion->matrices : conversion->embeddings;
     if (name)
         return find_target(name);
-    // Matrices that are still to be quantised, and packed ones of Hugging Face, become what every program reads.
+    // Matrices that are still to be quantised, and packed ones of Hugging Face, become what every program reads; those that I2_S
+    // cannot hold, what has a scale per row.
     const struct bn_target *same = same_target(tensor->layout);
-    return kind == BN_SOURCE_LINEAR && (!same || !same->ternary) ? find_target("i2_s") : same;
+    if (kind == BN_SOURCE_EMBEDDING || (same && same->ternary))
+        return same;
+    return find_target(tensor->cols % 128 == 0 ? "i2_s" : "iq2_bn");
 }
 
 static enum bn_result plan_item(struct converter *c, const struct bn_tensor *tensor, struct item *item)
@@ -142,10 +146,17 @@ static enum bn_result plan_item(struct converter *c, const struct bn_tensor *ten
     return BN_OK;
 }
 
+// Floats become trits in the layout that holds them, by the scale of a master or by their own; from there they go on.
+static bool needs_trits(const struct item *item)
+{
+    bool direct = item->from->as == BN_LAYOUT_I2S_A && bn_layout_get(item->layout)->reach == BN_SCALE_TENSOR;
+    return item->from->rule != 0 && item->target->ternary && !direct;
+}
+
 static enum bn_result plan(struct converter *c)
 {
     const struct bn_model *model = c->source.model;
-    uint64_t at = 0, most = 0, most_permuted = 0;
+    uint64_t at = 0, most = 0, most_permuted = 0, most_trits = 0;
     c->n_items = model->n_tensors;
     c->items = bn_alloc_array(c->source.host, c->n_items, sizeof(*c->items));
     c->offsets = bn_alloc_array(c->source.host, c->n_items, sizeof(*c->offsets));
@@ -164,12 +175,19 @@ static enum bn_result plan(struct converter *c)
         c->total += c->bytes[i];
         if (!item->copied && item->data_bytes > most)
             most = item->data_bytes;
-        if (bn_source_is_permuted(&c->source, item->from) && item->from->bytes > most_permuted)
-            most_permuted = item->from->bytes;
+        uint64_t in_order_a = bn_layout_bytes(BN_LAYOUT_I2S_A, item->from->rows, item->from->cols);
+        uint64_t moved = item->from->bytes > in_order_a ? item->from->bytes : in_order_a;
+        if (bn_source_is_permuted(&c->source, item->from) && moved > most_permuted)
+            most_permuted = moved;
+        uint64_t n_scales = item->from->rows * bn_layout_scales(item->from->as, item->from->cols);
+        if (needs_trits(item) && in_order_a + n_scales * sizeof(float) > most_trits)
+            most_trits = in_order_a + n_scales * sizeof(float);
     }
     c->made = bn_alloc(c->source.host, most);
     c->permuted = bn_alloc(c->source.host, most_permuted);
-    return c->made && c->permuted ? BN_OK : bn_fail_memory(c->err, most + most_permuted, "a tensor");
+    c->trits = bn_alloc(c->source.host, most_trits);
+    return c->made && c->permuted && c->trits ? BN_OK
+                                              : bn_fail_memory(c->err, most + most_permuted + most_trits, "a tensor");
 }
 
 // Keys that are written anew, or mean nothing in one file.
@@ -260,8 +278,7 @@ static enum bn_result permute(struct converter *c, const struct bn_tensor *from,
             memcpy(c->permuted + r * bytes, from->data + bn_source_row(&c->source, r) * bytes, bytes);
         return BN_OK;
     }
-    if (info->kind != BN_LAYOUT_TERNARY || info->reach != BN_SCALE_TENSOR ||
-        bn_layout_bytes(BN_LAYOUT_I2S_A, from->rows, from->cols) > from->bytes)
+    if (info->kind != BN_LAYOUT_TERNARY || info->reach != BN_SCALE_TENSOR)
         return fail(c, BN_ERR_UNSUPPORTED, from, "the rows of this layout cannot be put into another order");
     int8_t *trits = bn_alloc(c->source.host, from->cols);
     if (!trits)
@@ -298,11 +315,23 @@ static enum bn_result make(struct converter *c, const struct item *item, const u
         *data = from.data;
         return BN_OK;
     }
-    result = bn_repack(c->source.host, &from, &to, c->conversion->lossy ? BN_REPACK_LOSSY : BN_REPACK_EXACT, &inner);
+    if (needs_trits(item)) {
+        enum bn_layout as =
+            item->from->as; // of order A, whose rows are whole blocks: the scales behind them are aligned
+        float *scales = (float *)(void *)(c->trits + bn_layout_bytes(as, from.rows, from.cols));
+        scales = bn_layout_scales(as, from.cols) ? scales : NULL;
+        struct bn_repacked trits = {.layout = as, .data = c->trits, .scales = scales};
+        result = bn_repack(c->source.host, &from, &trits, BN_REPACK_EXACT, &inner);
+        from = (struct bn_matrix){as, from.rows, from.cols, c->trits, scales, item->from->scale};
+    }
+    if (result == BN_OK)
+        result =
+            bn_repack(c->source.host, &from, &to, c->conversion->lossy ? BN_REPACK_LOSSY : BN_REPACK_EXACT, &inner);
     if (result != BN_OK)
         return fail(c, result, item->from, inner.message);
     *data = c->made;
-    *scale = item->from->rule != 0 ? item->from->scale : to.scale; // a master's was chosen when it was read
+    // A master's was chosen when it was read.
+    *scale = item->from->rule != 0 && !needs_trits(item) ? item->from->scale : to.scale;
     return BN_OK;
 }
 
@@ -401,6 +430,7 @@ enum bn_result bn_convert(struct bn_runtime *runtime, const char *from, const ch
     bn_free(c.source.host, c.bytes);
     bn_free(c.source.host, c.made);
     bn_free(c.source.host, c.permuted);
+    bn_free(c.source.host, c.trits);
     bn_key_blob_finish(&c.head);
     bn_source_close(&c.source);
     return result;
