@@ -505,6 +505,9 @@ enum bn_result bn_hf_read_config(struct bn_hf_config *config, const struct bn_ho
         result = read_activation(&r);
     if (result == BN_OK)
         result = read_weights(&r);
+    // Who was not trained by BitNet's rules was trained with ternary weights only.
+    if (result == BN_OK && !config->family->ternary)
+        bn_key_u32(blob, "bitnet.activation_planes", config->weights == BN_HF_PLAIN ? 2 : 1);
     return result == BN_OK ? bn_hf_read_ids(config, json) : result;
 }
 

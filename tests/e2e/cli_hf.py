@@ -62,6 +62,33 @@ class Runs(unittest.TestCase):
         os.remove(os.path.join(path, "model.safetensors"))
         self.assertEqual(call(TOKENIZE, "-m", path, stdin=text).out, tokenize(stdin=text).out)
 
+    def test_families(self):
+        """transformers' own folders, converted: the same numbers, and the same logits where no rows move."""
+        folders = os.path.join(DATA, "hf")
+        names = [name for name in os.listdir(folders) if os.path.isdir(os.path.join(folders, name))]
+        self.assertGreater(len(names), 4)
+        for name in names:
+            made = path_of(name + ".gguf")
+            result = call(CONVERT, "-f", "--verify", os.path.join(folders, name), made)
+            self.assertEqual(result.code, 0, result.err)
+            result = call(CONVERT, "--diff", os.path.join(folders, name), made)
+            self.assertEqual((result.code, result.text), (0, "the same\n"), name)
+            if not name.startswith("llama"):
+                same(os.path.join(folders, name), made)
+
+    def test_not_ternary(self):
+        """Floats of which one is not like the others, and nothing says that they are to become ternary."""
+        path = path_of("plain")
+        shutil.copytree(os.path.join(DATA, "hf", "llama-ternary"), path)
+        with open(os.path.join(path, "model.safetensors"), "r+b") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            place = json.loads(file.read(length))["model.layers.1.mlp.up_proj.weight"]["data_offsets"][0]
+            file.seek(8 + length + place)
+            file.write(struct.pack("<HHHH", 0x3f80, 0x3f81, 0x3f82, 0x3f83))
+        result = call(RUN, "-m", path, "-p", "x")
+        self.assertEqual(result.code, 3)
+        self.assertIn("blk.1.ffn_up.weight: the weights are not ternary", result.err)
+
     def test_chat_template(self):
         folder = good.copy()
         llama = "{{ '<|start_header_id|>' }}{{ '<|end_header_id|>' }}{{ '<|eot_id|>' }}"

@@ -1,11 +1,13 @@
 // Tiny random folders of Hugging Face against transformers (tests/gen/hf_golden.py). Logits within 2e-3: the golden values come
-// from float64 runs that a float32 run, and runs with embeddings a little off, agree with to 1e-3, and ours are f32 too.
+// from float64 runs that a float32 run, and runs with embeddings a little off, agree with to 1e-3, and ours are f32 too. Models
+// that were trained with ternary weights only have no int8 activations there, and two planes of them here, 16 bits: within 1e-2,
+// of logits up to 65.
 #include <jansson.h>
 #include <math.h>
 
 #include "tests/e2e/harness.h"
 
-static const double bound = 2e-3;
+static const double bounds[] = {[1] = 2e-3, [2] = 1e-2}; // by planes
 
 static const char *data_file(const char *name, const char *end)
 {
@@ -37,7 +39,7 @@ static void compare(const char *name, const json_t *facts)
         exit(1);
     }
     fclose(file);
-    double worst = 0;
+    double worst = 0, bound = bounds[json_integer_value(json_object_get(facts, "planes")) == 2 ? 2 : 1];
     for (size_t i = 0; i < n * rig.n_vocab; i++)
         worst = fmax(worst, fabs((double)item.logits[i] - (double)golden[i]));
     printf("%s: largest difference %.3g, a float32 run of transformers: %.3g\n", name, worst,

@@ -165,7 +165,7 @@ def make(name, case):
     write_tokenizer(folder)
     double.astype(np.float32).tofile(DATA / (name + ".f32"))
     print("%-16s seed %3d, f32 against f64 %.2g, largest %.3g" % (name, seed, flips, np.abs(double).max()))
-    return {"ids": ids[0].tolist(), "n_vocab": N_VOCAB, "seed": seed, "f32_error": flips}
+    return {"ids": ids[0].tolist(), "n_vocab": N_VOCAB, "planes": 2 if case[0] == "floats" else 1, "seed": seed, "f32_error": flips}
 
 
 if __name__ == "__main__":
