@@ -1,10 +1,13 @@
 #include "runtime/base/cache.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "runtime/base/host.h"
+#include "runtime/base/fail.h"
 
 bool bn_cache_path(char *path, const char *name, bool make)
 {
@@ -24,4 +27,48 @@ bool bn_cache_path(char *path, const char *name, bool make)
         mkdir(path, 0700);
     snprintf(path + n, (size_t)(BN_CACHE_PATH_BYTES - n), "/%s", name);
     return true;
+}
+
+static enum bn_result no_folder(struct bn_error *err)
+{
+    return bn_fail(err, BN_ERR_NOT_FOUND, "there is no cache folder: set BITNET_CACHE_DIR or HOME");
+}
+
+enum bn_result bn_cache_read(const char *name, void *data, size_t capacity, size_t *bytes, struct bn_error *err)
+{
+    char path[BN_CACHE_PATH_BYTES];
+    *bytes = 0;
+    if (!bn_cache_path(path, name, false))
+        return no_folder(err);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR
+                   ? bn_fail_at(err, BN_ERR_NOT_FOUND, path, NULL, UINT64_MAX, "is not there")
+                   : bn_fail_errno(err, errno, path, "cannot be opened");
+    ssize_t n = read(fd, data, capacity);
+    int error = errno;
+    close(fd);
+    if (n < 0)
+        return bn_fail_errno(err, error, path, "cannot be read");
+    *bytes = (size_t)n;
+    return BN_OK;
+}
+
+enum bn_result bn_cache_write(const char *name, const void *data, size_t bytes, struct bn_error *err)
+{
+    char path[BN_CACHE_PATH_BYTES], other[BN_CACHE_PATH_BYTES + 32];
+    if (!bn_cache_path(path, name, true))
+        return no_folder(err);
+    snprintf(other, sizeof(other), "%s.%ld", path, (long)getpid());
+    int fd = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return bn_fail_errno(err, errno, other, "cannot be written");
+    bool good = write(fd, data, bytes) == (ssize_t)bytes;
+    int error = good ? 0 : errno;
+    good = close(fd) == 0 && good && rename(other, path) == 0;
+    if (good)
+        return BN_OK;
+    error = error ? error : errno;
+    unlink(other);
+    return bn_fail_errno(err, error, path, "cannot be written");
 }

@@ -2,13 +2,20 @@
 #ifndef BN_BASE_CACHE_H
 #define BN_BASE_CACHE_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "runtime/base/host.h"
 
 enum { BN_CACHE_PATH_BYTES = 4096 };
 
 // The path of the file `name` there, of at most 63 bytes. False if there is no such folder, or the path is too long. `make`:
 // the folder is made, for its owner alone; what goes wrong shows when the file is opened.
 bool bn_cache_path(char *path, const char *name, bool make);
+
+// Reads at most `capacity` bytes of the file `name`; *bytes is how many.
+// Errors: BN_ERR_NOT_FOUND (no such file or folder), BN_ERR_IO.
+enum bn_result bn_cache_read(const char *name, void *data, size_t capacity, size_t *bytes, struct bn_error *err);
+
+// Writes the file `name`, for its owner alone: to another name first, which then takes its place.
+// Errors: BN_ERR_NOT_FOUND (no cache folder), BN_ERR_IO.
+enum bn_result bn_cache_write(const char *name, const void *data, size_t bytes, struct bn_error *err);
 
 #endif

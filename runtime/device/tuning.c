@@ -1,11 +1,7 @@
 // What bitnet-bench --tune found, as text in the cache folder: a word and its value in each line.
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <bitnet/driver.h>
 
@@ -80,18 +76,14 @@ static enum bn_result parse(char *text, const struct bn_device_info *cpu, const 
 enum bn_result bn_tuning_load(const struct bn_device_info *cpu, struct bn_tuning *tuning, struct bn_error *err)
 {
     char path[BN_CACHE_PATH_BYTES], text[MOST_BYTES];
+    size_t n;
     BN_INIT(*tuning);
-    if (!bn_cache_path(path, BN_TUNING_FILE, false))
-        return bn_fail(err, BN_ERR_NOT_FOUND, "there is no cache folder: set BITNET_CACHE_DIR or HOME");
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return bn_fail_at(err, BN_ERR_NOT_FOUND, path, NULL, UINT64_MAX, "the machine was not tuned");
-    ssize_t n = read(fd, text, sizeof(text) - 1);
-    close(fd);
-    if (n < 0)
-        return bn_fail_errno(err, errno, path, "cannot be read");
+    enum bn_result result = bn_cache_read(BN_TUNING_FILE, text, sizeof(text) - 1, &n, err);
+    if (result != BN_OK)
+        return result;
     text[n] = '\0';
-    enum bn_result result = parse(text, cpu, path, tuning, err);
+    bool there = bn_cache_path(path, BN_TUNING_FILE, false);
+    result = parse(text, cpu, there ? path : BN_TUNING_FILE, tuning, err);
     if (result != BN_OK)
         BN_INIT(*tuning);
     return result;
@@ -122,28 +114,15 @@ enum bn_result bn_tuning_read(struct bn_runtime *runtime, struct bn_tuning *tuni
 enum bn_result bn_tuning_write(struct bn_runtime *runtime, const struct bn_tuning *tuning, struct bn_error *err)
 {
     struct bn_device_info cpu;
-    char path[BN_CACHE_PATH_BYTES], other[BN_CACHE_PATH_BYTES + 32], machine[160], text[MOST_BYTES];
+    char machine[160], text[MOST_BYTES];
     if (!runtime || !tuning || tuning->size != sizeof(*tuning) || tuning->threads > 1024 ||
         (unsigned)tuning->packing > BN_PACKING_BASE3 || (unsigned)tuning->load > BN_LOAD_COPY)
         return bn_fail(err, BN_ERR_ARGUMENT, "runtime or tuning is NULL, or a value is out of range; use BN_INIT");
     enum bn_result result = find_cpu(runtime, &cpu, err);
     if (result != BN_OK)
         return result;
-    if (!bn_cache_path(path, BN_TUNING_FILE, true))
-        return bn_fail(err, BN_ERR_NOT_FOUND, "there is no cache folder: set BITNET_CACHE_DIR or HOME");
     name_machine(&cpu, machine, sizeof(machine));
     int n = snprintf(text, sizeof(text), "bitnet-tune/1\n%s\nthreads %u\npacking %s\nload %s\n", machine,
                      tuning->threads, packings[tuning->packing], loads[tuning->load]);
-    snprintf(other, sizeof(other), "%s.%ld", path, (long)getpid());
-    int fd = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return bn_fail_errno(err, errno, other, "cannot be written");
-    bool good = write(fd, text, (size_t)n) == n;
-    int error = good ? 0 : errno;
-    good = close(fd) == 0 && good && rename(other, path) == 0;
-    if (good)
-        return BN_OK;
-    error = error ? error : errno;
-    unlink(other);
-    return bn_fail_errno(err, error, path, "cannot be written");
+    return bn_cache_write(BN_TUNING_FILE, text, (size_t)n, err);
 }

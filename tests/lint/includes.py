@@ -67,7 +67,7 @@ OUTSIDE = {
     "vulkan/vulkan_core.h": ["devices/vulkan/"],
     "jansson.h": ["runtime/model/", "tools/", "tests/"],
     "check.h": ["tests/"],
-    "immintrin.h": ["tools/bench/"],
+    "immintrin.h": ["tools/bench/", "tests/kern/"],
     "xf86drm.h": ["tools/probe/"],
     "amdgpu_drm.h": ["tools/probe/"],
     "i915_drm.h": ["tools/probe/"],
