@@ -61,13 +61,13 @@ struct bn_model {
     enum bn_op_activation activation;
     enum bn_rope_order rope_order;
     enum bn_rope_order gguf_rope_order; // that of the family's GGUF files, if this is none
-    uint32_t rope_dim;               // features of a head that are rotated; equals head_dim for now
-    struct bn_rope rope, local_rope; // of layers that see everything, and of those with a window
-    uint32_t window;                 // positions a row sees in layers with a window, itself included; 0: there are none
-    uint32_t period;                 // every period-th layer sees everything
-    uint32_t planes;                 // int8 planes of the quantised activations: 1 or 2
-    float embed_scale;               // of the embedding's rows
-    bool pools_last;                 // made for embeddings: those of the last token
+    uint32_t rope_dim;                  // features of a head that are rotated; equals head_dim for now
+    struct bn_rope rope, local_rope;    // of layers that see everything, and of those with a window
+    uint32_t window;   // positions a row sees in layers with a window, itself included; 0: there are none
+    uint32_t period;   // every period-th layer sees everything
+    uint32_t planes;   // int8 planes of the quantised activations: 1 or 2
+    float embed_scale; // of the embedding's rows
+    bool pools_last;   // made for embeddings: those of the last token
     struct bn_tensor *tensors;
     size_t n_tensors;
     char *names;                                               // what tensors[].name point into
