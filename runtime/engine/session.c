@@ -94,8 +94,11 @@ void bn_session_destroy(struct bn_session *session)
 
 enum bn_result bn_session_fork(struct bn_session *session, struct bn_session **out, struct bn_error *err)
 {
-    if (!session)
-        return bn_fail(err, BN_ERR_ARGUMENT, "session is NULL");
+    if (!session || !out) {
+        if (out)
+            *out = NULL;
+        return bn_fail(err, BN_ERR_ARGUMENT, "session or out is NULL");
+    }
     enum bn_result result = bn_session_create(session->engine, &session->sampling, out, err);
     if (result != BN_OK)
         return result;

@@ -297,6 +297,8 @@ static void fork_then_cancel(const struct rig *rig)
     struct bn_session *origin = new_session(rig, true, 0), *fork;
     struct bn_step_item item = {.session = origin, .tokens = ids, .n_tokens = n - 1};
     MUST(bn_engine_step(rig->engine, &item, 1, &error));
+    fork = origin;
+    CHECK(bn_session_fork(NULL, &fork, NULL) == BN_ERR_ARGUMENT && !fork, "a fork of no session leaves none");
     MUST(bn_session_fork(origin, &fork, &error));
     bn_session_cancel(fork);
     item = (struct bn_step_item){.session = fork, .tokens = ids + n - 1, .n_tokens = 1, .n_logits = 1};
