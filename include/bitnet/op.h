@@ -220,6 +220,15 @@ struct bn_scan_row {
     float norm;  // at least the Euclidean norm of q * scale
 };
 
+// From this size on a head is scanned, unless the engine's configuration says something else.
+#define BN_SCAN_FROM (16u << 20)
+
+// Bytes of the scan copy of a head.
+static inline uint64_t bn_scan_bytes(uint32_t rows, uint32_t cols)
+{
+    return (uint64_t)rows * (cols + sizeof(struct bn_scan_row));
+}
+
 // A token and its logit.
 struct bn_candidate {
     float logit;

@@ -15,7 +15,6 @@ enum {
     MAX_SESSIONS = 1 << 16,
     MAX_BATCH = 1 << 16,
     FIRST_CHUNK = 64, // rows, on a device whose speed is not known yet
-    SCAN_FROM = 16 << 20,
     COPY_FROM = 64 << 20
 };
 
@@ -160,7 +159,7 @@ static bool wants_scan(const struct bn_engine *engine)
         return false;
     return engine->config.head == BN_HEAD_SCAN ||
            (engine->config.head == BN_HEAD_AUTO && engine->config.n_outputs <= BN_TOP_OUTPUTS &&
-            bn_layout_bytes(head->layout, head->rows, head->cols) >= SCAN_FROM);
+            bn_layout_bytes(head->layout, head->rows, head->cols) >= BN_SCAN_FROM);
 }
 
 // Whether weights that could be read in place are copied: bn_load.
