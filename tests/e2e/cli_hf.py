@@ -89,6 +89,31 @@ class Runs(unittest.TestCase):
         self.assertEqual(result.code, 3)
         self.assertIn("blk.1.ffn_up.weight: the weights are not ternary", result.err)
 
+    def test_scales_of_groups(self):
+        """Ternary floats with a scale per 64 weights keep them in a type that has as many; one for all is refused."""
+        path, made = path_of("groups"), path_of("groups.gguf")
+        shutil.copytree(os.path.join(DATA, "hf", "qwen3-ternary"), path)
+        file_path = os.path.join(path, "model.safetensors")
+        with open(file_path, "rb") as file:
+            data = bytearray(file.read())
+        (length,) = struct.unpack_from("<Q", data)
+        for name, entry in json.loads(data[8:8 + length]).items():
+            if not name.endswith("proj.weight"):
+                continue
+            start, end = (8 + length + at for at in entry["data_offsets"])
+            for i in range((end - start) // 2):
+                (bits,) = struct.unpack_from("<H", data, start + 2 * i)
+                if bits & 0x7fff:  # 2^-5 and a little, by group
+                    struct.pack_into("<H", data, start + 2 * i, (bits & 0x8000) | (0x3d00 + 16 * (i // 64 % 5)))
+        with open(file_path, "wb") as file:
+            file.write(data)
+        self.assertEqual(call(CONVERT, "-f", "-t", "q2_0", path, made).code, 0)
+        same(path, made)
+        self.assertEqual(call(CONVERT, "--diff", path, made).text, "the same\n")
+        result = call(CONVERT, "-f", "-t", "iq2_bn", path, made)
+        self.assertEqual(result.code, 3)
+        self.assertIn("several become one", result.err)
+
     def test_chat_template(self):
         folder = good.copy()
         llama = "{{ '<|start_header_id|>' }}{{ '<|end_header_id|>' }}{{ '<|eot_id|>' }}"
