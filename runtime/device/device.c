@@ -130,6 +130,19 @@ static const struct bn_device_info *find(struct bn_runtime *runtime, const char 
     return NULL;
 }
 
+enum bn_result bn_device_find(struct bn_runtime *runtime, const char *selector, struct bn_device_info *info,
+                              struct bn_error *err)
+{
+    struct bn_device_info list[MAX_DEVICES];
+    size_t n = 0;
+    enum bn_result result = BN_OK;
+    const struct bn_device_info *found = find(runtime, selector, list, MAX_DEVICES, &n, &result, err);
+    if (found)
+        *info = *found;
+    return found || result != BN_OK ? result
+                                    : bn_fail_at(err, BN_ERR_NOT_FOUND, NULL, selector, UINT64_MAX, "no such device");
+}
+
 static const struct bn_driver *driver_of(const struct bn_device_info *info)
 {
     for (size_t d = 0; d < N_DRIVERS; d++)

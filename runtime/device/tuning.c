@@ -6,7 +6,6 @@
 #include <bitnet/driver.h>
 
 #include "runtime/base/cache.h"
-#include "runtime/base/clock.h"
 #include "runtime/base/fail.h"
 #include "runtime/base/runtime.h"
 #include "runtime/device/tuning.h"
@@ -89,25 +88,12 @@ enum bn_result bn_tuning_load(const struct bn_device_info *cpu, struct bn_tuning
     return result;
 }
 
-static enum bn_result find_cpu(struct bn_runtime *runtime, struct bn_device_info *cpu, struct bn_error *err)
-{
-    struct bn_device_info list[64];
-    size_t n = 0;
-    enum bn_result result = bn_device_list(runtime, list, 64, &n, err);
-    for (size_t i = 0; result == BN_OK && i < n && i < 64; i++)
-        if (strcmp(list[i].driver, "cpu") == 0) {
-            *cpu = list[i];
-            return BN_OK;
-        }
-    return result != BN_OK ? result : bn_fail(err, BN_ERR_NOT_FOUND, "the library has no driver for the CPU");
-}
-
 enum bn_result bn_tuning_read(struct bn_runtime *runtime, struct bn_tuning *tuning, struct bn_error *err)
 {
     struct bn_device_info cpu;
     if (!runtime || !tuning || tuning->size != sizeof(*tuning))
         return bn_fail(err, BN_ERR_ARGUMENT, "runtime or tuning is NULL, or its size is not set; use BN_INIT");
-    enum bn_result result = find_cpu(runtime, &cpu, err);
+    enum bn_result result = bn_device_find(runtime, "cpu", &cpu, err);
     return result == BN_OK ? bn_tuning_load(&cpu, tuning, err) : result;
 }
 
@@ -118,7 +104,7 @@ enum bn_result bn_tuning_write(struct bn_runtime *runtime, const struct bn_tunin
     if (!runtime || !tuning || tuning->size != sizeof(*tuning) || tuning->threads > 1024 ||
         (unsigned)tuning->packing > BN_PACKING_BASE3 || (unsigned)tuning->load > BN_LOAD_COPY)
         return bn_fail(err, BN_ERR_ARGUMENT, "runtime or tuning is NULL, or a value is out of range; use BN_INIT");
-    enum bn_result result = find_cpu(runtime, &cpu, err);
+    enum bn_result result = bn_device_find(runtime, "cpu", &cpu, err);
     if (result != BN_OK)
         return result;
     name_machine(&cpu, machine, sizeof(machine));

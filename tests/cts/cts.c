@@ -156,6 +156,7 @@ int main(int argc, char **argv)
     enum bn_result result = bn_device_open(cts.runtime, selector, &options, &cts.device, &cts.error);
     if (result != BN_OK) {
         printf("%s: %s: %s\n", bn_result_name(result), selector, cts.error.message);
+        bn_runtime_destroy(cts.runtime);
         if (result == BN_ERR_UNSUPPORTED && exception_of(selector, "open")) {
             printf("%-12s expected failure (%s)\n", "open", exception_of(selector, "open"));
             return 0;

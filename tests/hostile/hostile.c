@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -52,21 +53,22 @@ static void complain(const char *format, ...)
     va_end(args);
 }
 
-// Called from the thread that opens and drives only: the CPU device has one thread here.
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // weights are placed by several threads
+
 static void *limited_alloc(void *user, size_t bytes, size_t align)
 {
     void *memory = NULL;
+    pthread_mutex_lock(&lock);
     outcome->largest = bytes > outcome->largest ? bytes : outcome->largest;
     if (bytes > outcome->limit - outcome->live) {
         complain("asked for %zu bytes with %" PRIu64 " in use", bytes, outcome->live);
-        return NULL;
+    } else if (posix_memalign(&memory, align > HEADER ? align : HEADER, bytes + HEADER) == 0) {
+        memcpy(memory, &bytes, sizeof(bytes));
+        outcome->live += bytes;
+        outcome->peak = outcome->live > outcome->peak ? outcome->live : outcome->peak;
     }
-    if (posix_memalign(&memory, align > HEADER ? align : HEADER, bytes + HEADER) != 0)
-        return NULL;
-    memcpy(memory, &bytes, sizeof(bytes));
-    outcome->live += bytes;
-    outcome->peak = outcome->live > outcome->peak ? outcome->live : outcome->peak;
-    return (uint8_t *)memory + HEADER;
+    pthread_mutex_unlock(&lock);
+    return memory ? (uint8_t *)memory + HEADER : NULL;
 }
 
 static void limited_free(void *user, void *memory)
@@ -74,7 +76,9 @@ static void limited_free(void *user, void *memory)
     uint8_t *block = (uint8_t *)memory - HEADER;
     size_t bytes;
     memcpy(&bytes, block, sizeof(bytes));
+    pthread_mutex_lock(&lock);
     outcome->live -= bytes;
+    pthread_mutex_unlock(&lock);
     free(block);
 }
 

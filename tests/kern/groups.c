@@ -86,8 +86,11 @@ void test_values(struct kern *t)
         int32_t *acc = (int32_t *)(void *)in.data;
         float *add = (float *)(acc + 2 * n), *v = (float *)(void *)values.data;
         float *w = (float *)(void *)want.data, *g = (float *)(void *)got.data;
-        for (size_t i = 0; i < 2 * n; i++)
-            v[i] = (float)(acc[i] = (int32_t)random_next(t) >> random_below(t, 32));
+        for (size_t i = 0; i < 2 * n; i++) {
+            int32_t wide = (int32_t)random_next(t);
+            acc[i] = wide >> random_below(t, 32);
+            v[i] = (float)acc[i];
+        }
         fill_floats(t, add, n, FILL_WIDE);
         t->oracle->dequantise(acc, n, 1e-3f, c % 3 ? add : NULL, w);
         bn_scale_values(v, n, 1e-3f, c % 3 ? add : NULL, g);
