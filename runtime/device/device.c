@@ -156,8 +156,11 @@ static enum bn_result no_such_device(const struct bn_device_info *list, size_t n
 {
     char known[256] = "";
     for (size_t i = 0; i < n; i++) {
-        size_t at = strlen(known);
-        snprintf(known + at, sizeof(known) - at, "%s%s", i ? ", " : "", list[i].id);
+        size_t at = strlen(known), before = 0;
+        while (before < i && strcmp(list[before].id, list[i].id) != 0)
+            before++;
+        snprintf(known + at, sizeof(known) - at, "%s%s%s%s", i ? ", " : "", list[i].id, before < i ? "/" : "",
+                 before < i ? list[i].driver : ""); // the second way into a device
     }
     return bn_fail_at(err, BN_ERR_NOT_FOUND, NULL, selector, UINT64_MAX, "no such device; this machine has %s", known);
 }
