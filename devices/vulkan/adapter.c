@@ -161,6 +161,33 @@ static void describe(struct vk *vk, struct adapter *adapter)
         }
 }
 
+// By what other drivers and bitnet-devices know a card; software has no place of its own.
+static void locate(struct vk *vk, struct adapter *adapter, const VkExtensionProperties *extensions, uint32_t n)
+{
+    struct bn_device_info *info = &adapter->info;
+    bool on_pci = has_extension(extensions, n, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME);
+    bool has_node = has_extension(extensions, n, VK_EXT_PHYSICAL_DEVICE_DRM_EXTENSION_NAME);
+    VkPhysicalDevicePCIBusInfoPropertiesEXT pci = {.sType =
+                                                       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT};
+    VkPhysicalDeviceDrmPropertiesEXT drm = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRM_PROPERTIES_EXT,
+                                            .pNext = on_pci ? &pci : NULL};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
+    if (adapter->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU)
+        return;
+    if (has_node)
+        properties.pNext = &drm;
+    else if (on_pci)
+        properties.pNext = &pci;
+    vk->GetPhysicalDeviceProperties2(adapter->physical, &properties);
+    if (on_pci)
+        snprintf(info->pci, sizeof(info->pci), "%04x:%02x:%02x.%x", pci.pciDomain, pci.pciBus & 0xffu,
+                 pci.pciDevice & 0xffu, pci.pciFunction & 0xfu);
+    if (has_node && drm.hasRender)
+        snprintf(info->node, sizeof(info->node), "%u:%u", (unsigned)drm.renderMajor, (unsigned)drm.renderMinor);
+    for (size_t i = 0; i < VK_UUID_SIZE; i++)
+        snprintf(info->uuid + 2 * i, 3, "%02x", adapter->uuid[VK_UUID_SIZE + i]);
+}
+
 static void look_at(struct vk *vk, struct adapter *adapter)
 {
     VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
@@ -178,6 +205,7 @@ static void look_at(struct vk *vk, struct adapter *adapter)
     probe_features(vk, adapter, extensions, n);
     if (adapter->features.budget)
         describe(vk, adapter);
+    locate(vk, adapter, extensions, n);
 }
 
 static int rank(VkPhysicalDeviceType type)
