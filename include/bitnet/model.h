@@ -45,7 +45,7 @@ struct bn_model_info {
     float norm_eps;                // added to the mean square in RMSNorm
     uint64_t n_params;             // elements of all tensors
     uint64_t bytes;                // bytes of all tensors as stored
-    uint64_t token_bytes;          // weight bytes one decoded token streams; of a head of 16 MiB and more, its scan copy
+    uint64_t token_bytes;          // weight bytes one decoded token streams; of a large head, its scan copy
     uint32_t activation_planes;    // int8 planes of the quantised activations: 1 or 2
     bool embeds;                   // made for embeddings of texts: see bn_embed
 };

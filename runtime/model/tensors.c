@@ -312,8 +312,8 @@ static enum bn_result check_unused(struct binder *binder)
 static uint64_t token_bytes(const struct bn_model *model)
 {
     const struct bn_tensor *embd = model->token_embd, *head = model->output;
-    uint64_t bytes = (head->bytes < BN_SCAN_FROM ? head->bytes : bn_scan_bytes(head->rows, head->cols)) +
-                     embd->bytes / embd->rows;
+    uint64_t bytes =
+        (head->bytes < BN_SCAN_FROM ? head->bytes : bn_scan_bytes(head->rows, head->cols)) + embd->bytes / embd->rows;
     for (size_t i = 0; i < model->n_tensors; i++) {
         if (&model->tensors[i] != model->output && &model->tensors[i] != embd)
             bytes += model->tensors[i].bytes;
