@@ -44,6 +44,11 @@ _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated in flo
 #define GELU_C3 0.0713548163f // 0.044715 times that
 #define INFINITY_BITS 0x7f800000u
 
+// The slots that every level fills, each with its static function of the same name.
+#define KERNELS_OF_EVERY_LEVEL                                                                                         \
+    .widen = widen, .quantise = quantise, .norm = norm_row, .ternary = ternary, .dequantise = dequantise,              \
+    .gate = gate, .rope = rope, .narrow_f16 = narrow_f16, .attend = attend, .dot = dot, .scan = scan
+
 // An address to prefetch; it may lie past the end of the array.
 static inline const char *beyond(const void *array, size_t bytes)
 {

@@ -258,18 +258,8 @@ static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, siz
 extern const struct bn_kernels bn_kernels_scalar;
 const struct bn_kernels bn_kernels_scalar = {
     .name = "scalar",
-    .widen = widen,
-    .quantise = quantise,
-    .norm = norm_row,
-    .ternary = ternary,
+    KERNELS_OF_EVERY_LEVEL,
     .ternary_base3 = ternary_base3,
-    .dequantise = dequantise,
-    .gate = gate,
-    .rope = rope,
-    .narrow_f16 = narrow_f16,
-    .attend = attend,
-    .dot = dot,
-    .scan = scan,
     .quantise16 = quantise16,
     .activate = activate,
 };

@@ -109,15 +109,5 @@ static void ternary(const uint8_t *w, size_t rows, size_t cols, const int8_t *q,
 extern const struct bn_kernels BN_KERNELS;
 const struct bn_kernels BN_KERNELS = {
     .name = BN_KERNELS_NAME,
-    .widen = widen,
-    .quantise = quantise,
-    .norm = norm_row,
-    .ternary = ternary,
-    .dequantise = dequantise,
-    .gate = gate,
-    .rope = rope,
-    .narrow_f16 = narrow_f16,
-    .attend = attend,
-    .dot = dot,
-    .scan = scan,
+    KERNELS_OF_EVERY_LEVEL,
 };

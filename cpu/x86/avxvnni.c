@@ -142,18 +142,8 @@ static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, siz
 extern const struct bn_kernels BN_KERNELS;
 const struct bn_kernels BN_KERNELS = {
     .name = BN_KERNELS_NAME,
-    .widen = widen,
-    .quantise = quantise,
-    .norm = norm_row,
-    .ternary = ternary,
+    KERNELS_OF_EVERY_LEVEL,
     .ternary_groups = ternary_groups,
-    .dequantise = dequantise,
-    .gate = gate,
-    .rope = rope,
-    .narrow_f16 = narrow_f16,
-    .attend = attend,
-    .dot = dot,
-    .scan = scan,
     .quantise16 = quantise16,
     .activate = activate,
 };

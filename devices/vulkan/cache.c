@@ -1,16 +1,12 @@
 // The pipeline cache on disk: $BITNET_CACHE_DIR/vulkan-KEY.bin, KEY a hash of driver, device and shaders.
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "devices/vulkan/device.h"
 #include "runtime/base/cache.h"
 
-enum { MOST_BYTES = 64 << 20 };
+enum { NAME_BYTES = 64, MOST_BYTES = 64 << 20 };
 
 // Before the driver's data, which it must not see damaged: not every driver checks it.
 struct header {
@@ -34,82 +30,63 @@ static uint64_t key_of(const struct device *device)
     return hash_bytes(hash, properties->pipelineCacheUUID, VK_UUID_SIZE);
 }
 
-static bool cache_path(const struct device *device, char *path, bool make)
+static void name_of(const struct device *device, char *name)
 {
-    char name[64];
-    snprintf(name, sizeof(name), "vulkan-%016" PRIx64 ".bin", key_of(device));
-    return bn_cache_path(path, name, make);
+    snprintf(name, NAME_BYTES, "vulkan-%016" PRIx64 ".bin", key_of(device));
 }
 
-// The driver's data, or NULL if the file is missing, foreign or damaged.
-static void *read_cache(const struct device *device, size_t *bytes)
+// What lies in the file at `data`, of so many bytes, is what was written for this device.
+static bool sound(const struct device *device, const uint8_t *data, size_t bytes)
 {
-    char path[BN_CACHE_PATH_BYTES];
     struct header header;
-    struct stat st;
-    int fd = cache_path(device, path, false) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (fd < 0)
-        return NULL;
-    void *data = NULL;
-    bool good = fstat(fd, &st) == 0 && read(fd, &header, sizeof(header)) == sizeof(header) &&
-                memcmp(header.magic, MAGIC, sizeof(MAGIC)) == 0 && header.key == key_of(device) &&
-                header.bytes <= MOST_BYTES && (uint64_t)st.st_size == sizeof(header) + header.bytes;
-    if (good)
-        data = bn_alloc(device->base.host, header.bytes);
-    if (data &&
-        (read(fd, data, header.bytes) != (ssize_t)header.bytes || hash_bytes(0, data, header.bytes) != header.hash)) {
-        good = false;
-        bn_free(device->base.host, data);
-        data = NULL;
-    }
-    close(fd);
-    if (!good)
-        bn_log(device->base.host, BN_LOG_INFO, "vulkan: %s is damaged, and ignored", path);
-    *bytes = data ? header.bytes : 0;
-    return data;
+    if (bytes < sizeof(header))
+        return false;
+    memcpy(&header, data, sizeof(header));
+    return memcmp(header.magic, MAGIC, sizeof(MAGIC)) == 0 && header.key == key_of(device) &&
+           header.bytes == bytes - sizeof(header) && hash_bytes(0, data + sizeof(header), header.bytes) == header.hash;
 }
 
 VkPipelineCache bn_vulkan_cache_load(struct device *device)
 {
+    const struct bn_host *host = device->base.host;
+    char name[NAME_BYTES];
     size_t bytes = 0;
-    void *data = read_cache(device, &bytes);
+    name_of(device, name);
+    void *data = NULL;
+    enum bn_result result = bn_cache_read_all(host, name, MOST_BYTES, &data, &bytes, NULL);
+    bool good = result == BN_OK && sound(device, data, bytes);
+    if (!good && result != BN_ERR_NOT_FOUND)
+        bn_log(host, BN_LOG_INFO, "vulkan: %s in the cache folder is damaged, and ignored", name);
     const VkPipelineCacheCreateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO, .initialDataSize = bytes, .pInitialData = data};
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
+        .initialDataSize = good ? bytes - sizeof(struct header) : 0,
+        .pInitialData = good ? (const uint8_t *)data + sizeof(struct header) : NULL,
+    };
     VkPipelineCache cache = VK_NULL_HANDLE;
     if (device->vk.CreatePipelineCache(device->logical, &info, NULL, &cache) != VK_SUCCESS)
         cache = VK_NULL_HANDLE; // pipelines are compiled without
-    bn_free(device->base.host, data);
+    bn_free(host, data);
     return cache;
-}
-
-static bool write_cache(const struct device *device, const void *data, size_t bytes)
-{
-    char path[BN_CACHE_PATH_BYTES], temporary[BN_CACHE_PATH_BYTES + 32];
-    if (!cache_path(device, path, true))
-        return true; // nowhere to put it, and nobody wanted it
-    snprintf(temporary, sizeof(temporary), "%s.%ld", path, (long)getpid());
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return false;
-    struct header header = {.key = key_of(device), .bytes = bytes, .hash = hash_bytes(0, data, bytes)};
-    memcpy(header.magic, MAGIC, sizeof(MAGIC));
-    bool written = write(fd, &header, sizeof(header)) == sizeof(header) && write(fd, data, bytes) == (ssize_t)bytes;
-    written = close(fd) == 0 && written && rename(temporary, path) == 0;
-    if (!written)
-        unlink(temporary);
-    return written;
 }
 
 void bn_vulkan_cache_save(struct device *device)
 {
+    const struct bn_host *host = device->base.host;
     size_t bytes = 0;
     if (!device->cache || atomic_load(&device->lost) ||
         device->vk.GetPipelineCacheData(device->logical, device->cache, &bytes, NULL) != VK_SUCCESS || bytes == 0 ||
-        bytes > MOST_BYTES)
+        bytes > MOST_BYTES - sizeof(struct header))
         return;
-    void *data = bn_alloc(device->base.host, bytes);
-    if (data && device->vk.GetPipelineCacheData(device->logical, device->cache, &bytes, data) == VK_SUCCESS &&
-        !write_cache(device, data, bytes))
-        bn_log(device->base.host, BN_LOG_INFO, "vulkan: the cache of compiled shaders cannot be written");
-    bn_free(device->base.host, data);
+    uint8_t *file = bn_alloc(host, sizeof(struct header) + bytes), *data = file + sizeof(struct header);
+    if (file && device->vk.GetPipelineCacheData(device->logical, device->cache, &bytes, data) == VK_SUCCESS) {
+        struct header header = {.key = key_of(device), .bytes = bytes, .hash = hash_bytes(0, data, bytes)};
+        char name[NAME_BYTES];
+        memcpy(header.magic, MAGIC, sizeof(MAGIC));
+        memcpy(file, &header, sizeof(header));
+        name_of(device, name);
+        enum bn_result result = bn_cache_write(name, file, sizeof(header) + bytes, NULL);
+        if (result != BN_OK && result != BN_ERR_NOT_FOUND) // without a folder nobody wanted it
+            bn_log(host, BN_LOG_INFO, "vulkan: the cache of compiled shaders cannot be written");
+    }
+    bn_free(host, file);
 }

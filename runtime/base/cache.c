@@ -34,24 +34,65 @@ static enum bn_result no_folder(struct bn_error *err)
     return bn_fail(err, BN_ERR_NOT_FOUND, "there is no cache folder: set BITNET_CACHE_DIR or HOME");
 }
 
+static enum bn_result open_file(const char *name, char *path, int *fd, struct bn_error *err)
+{
+    if (!bn_cache_path(path, name, false))
+        return no_folder(err);
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd >= 0)
+        return BN_OK;
+    return errno == ENOENT || errno == ENOTDIR
+               ? bn_fail_at(err, BN_ERR_NOT_FOUND, path, NULL, UINT64_MAX, "is not there")
+               : bn_fail_errno(err, errno, path, "cannot be opened");
+}
+
+// Reads until the end of the file or `capacity`, then closes it.
+static enum bn_result read_file(int fd, const char *path, void *data, size_t capacity, size_t *bytes,
+                                struct bn_error *err)
+{
+    ssize_t n = 1;
+    for (*bytes = 0; n > 0 && *bytes<capacity; *bytes += n> 0 ? (size_t)n : 0)
+        n = read(fd, (char *)data + *bytes, capacity - *bytes);
+    int error = errno;
+    close(fd);
+    return n < 0 ? bn_fail_errno(err, error, path, "cannot be read") : BN_OK;
+}
+
 enum bn_result bn_cache_read(const char *name, void *data, size_t capacity, size_t *bytes, struct bn_error *err)
 {
     char path[BN_CACHE_PATH_BYTES];
+    int fd;
     *bytes = 0;
-    if (!bn_cache_path(path, name, false))
-        return no_folder(err);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR
-                   ? bn_fail_at(err, BN_ERR_NOT_FOUND, path, NULL, UINT64_MAX, "is not there")
-                   : bn_fail_errno(err, errno, path, "cannot be opened");
-    ssize_t n = read(fd, data, capacity);
-    int error = errno;
-    close(fd);
-    if (n < 0)
-        return bn_fail_errno(err, error, path, "cannot be read");
-    *bytes = (size_t)n;
-    return BN_OK;
+    enum bn_result result = open_file(name, path, &fd, err);
+    return result == BN_OK ? read_file(fd, path, data, capacity, bytes, err) : result;
+}
+
+enum bn_result bn_cache_read_all(const struct bn_host *host, const char *name, size_t most, void **data, size_t *bytes,
+                                 struct bn_error *err)
+{
+    char path[BN_CACHE_PATH_BYTES];
+    struct stat st;
+    int fd;
+    *data = NULL;
+    *bytes = 0;
+    enum bn_result result = open_file(name, path, &fd, err);
+    if (result != BN_OK)
+        return result;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > most) {
+        close(fd);
+        return bn_fail_at(err, BN_ERR_MODEL, path, NULL, UINT64_MAX, "is not a file of at most %zu bytes", most);
+    }
+    *data = bn_alloc(host, (size_t)st.st_size);
+    if (!*data) {
+        close(fd);
+        return bn_fail_memory(err, (uint64_t)st.st_size, "a file of the cache folder");
+    }
+    result = read_file(fd, path, *data, (size_t)st.st_size, bytes, err);
+    if (result != BN_OK) {
+        bn_free(host, *data);
+        *data = NULL;
+    }
+    return result;
 }
 
 enum bn_result bn_cache_write(const char *name, const void *data, size_t bytes, struct bn_error *err)

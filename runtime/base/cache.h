@@ -14,6 +14,11 @@ bool bn_cache_path(char *path, const char *name, bool make);
 // Errors: BN_ERR_NOT_FOUND (no such file or folder), BN_ERR_IO.
 enum bn_result bn_cache_read(const char *name, void *data, size_t capacity, size_t *bytes, struct bn_error *err);
 
+// Reads the whole file, of at most `most` bytes.
+// Ownership: the caller frees *data. Errors: the same, BN_ERR_NO_MEMORY; BN_ERR_MODEL if it is larger.
+enum bn_result bn_cache_read_all(const struct bn_host *host, const char *name, size_t most, void **data, size_t *bytes,
+                                 struct bn_error *err);
+
 // Writes the file `name`, for its owner alone: to another name first, which then takes its place.
 // Errors: BN_ERR_NOT_FOUND (no cache folder), BN_ERR_IO.
 enum bn_result bn_cache_write(const char *name, const void *data, size_t bytes, struct bn_error *err);

@@ -18,7 +18,7 @@ enum bn_result bn_file_map_open_fd(struct bn_file_map *map, int fd, const char *
 // Starts reading ahead, and asks for huge pages where the file system has them. A hint: failure changes nothing.
 void bn_file_map_advise(const struct bn_file_map *map);
 
-// The range is not needed for now: its pages leave the process's memory, and come back from the file if they are read.
+// Gives the range's pages back to the system; whoever reads there again gets them from the file.
 void bn_file_map_release(const struct bn_file_map *map, uint64_t offset, uint64_t size);
 
 void bn_file_map_close(struct bn_file_map *map);

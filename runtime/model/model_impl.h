@@ -61,7 +61,7 @@ struct bn_model {
     enum bn_op_activation activation;
     enum bn_rope_order rope_order;
     enum bn_rope_order gguf_rope_order; // that of the family's GGUF files, if this is none
-    uint32_t rope_dim;                  // features of a head that are rotated; equals head_dim for now
+    uint32_t rope_dim;                  // features of a head that are rotated: head_dim, others are refused
     struct bn_rope rope, local_rope;    // of layers that see everything, and of those with a window
     uint32_t window;   // positions a row sees in layers with a window, itself included; 0: there are none
     uint32_t period;   // every period-th layer sees everything

@@ -76,6 +76,18 @@ struct tool_program {
 #define TOOL_FLOAT(s, field) .type = TOOL_TYPE_FLOAT, .offset = TOOL_AT(s, field, float)
 #define TOOL_WORD(s, field, words_) .type = TOOL_TYPE_WORD, .offset = TOOL_AT(s, field, int), .words = (words_)
 
+// Rows that several programs have alike.
+#define TOOL_ROW_MODELS(s)                                                                                             \
+    {                                                                                                                  \
+        .names = "--models", TOOL_STRING(s, models), .arg = "FOLDERS", .shown = "$BITNET_MODELS",                      \
+        .help = "where to look for a model's name first; separated by colons"                                          \
+    }
+#define TOOL_ROW_TIMEOUT(s)                                                                                            \
+    {                                                                                                                  \
+        .names = "--timeout", TOOL_U32(s, timeout_ms), .arg = "MS", .min = 10, .max = 60000,                           \
+        .help = "milliseconds after which an API that does not answer is given up"                                     \
+    }
+
 // Fills the struct at `target` with the defaults, then with what argv says. Returns true to go on; false if the tool is
 // to exit with *exit_code: 0 after --help and --version, 2 after a mistake, which has been told on stderr.
 // `operands` may be NULL if the program takes none.

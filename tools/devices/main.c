@@ -36,12 +36,7 @@ static const struct tool_option options[] = {
      .help = "the APIs to ask, separated by commas: bitnet, drm, hwloc, vulkan, opencl, cuda, nvml, hip, hsa, "
              "level-zero; none "
              "leaves what the kernel says"},
-    {.names = "--timeout",
-     TOOL_U32(S, timeout_ms),
-     .arg = "MS",
-     .min = 10,
-     .max = 60000,
-     .help = "milliseconds after which an API that does not answer is given up"},
+    TOOL_ROW_TIMEOUT(S),
     {.group = "What to measure",
      .names = "--bench",
      TOOL_WORD(S, bench, "no cached again"),
@@ -56,11 +51,7 @@ static const struct tool_option options[] = {
      .shown = "",
      .help =
          "how fast this model could be on each, whether it fits, and which device would be chosen; includes --bench"},
-    {.names = "--models",
-     TOOL_STRING(S, models),
-     .arg = "FOLDERS",
-     .shown = "$BITNET_MODELS",
-     .help = "where to look for a model's name first; separated by colons"},
+    TOOL_ROW_MODELS(S),
     {.group = "Output",
      .names = "--watch",
      TOOL_FLOAT(S, watch),
