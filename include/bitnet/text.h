@@ -17,7 +17,8 @@ enum bn_tokenize_flags {
 // Tokens that the vocabulary's author calls user-defined are part of the language and always recognised.
 
 // Turns text into token ids. Any bytes are accepted: bytes that are not UTF-8 become byte tokens, so that
-// decoding gives them back exactly (SentencePiece may put a space in front, and knows U+2581 as a space only). Writes at most `capacity` ids and always the full number to *count.
+// decoding gives them back exactly (SentencePiece may put a space in front, and as llama.cpp one behind each special or
+// user-defined token; it knows U+2581 as a space only). Writes at most `capacity` ids and always the full number to *count.
 // Threads: any. Errors: BN_ERR_ARGUMENT, BN_ERR_NO_MEMORY, BN_ERR_UNSUPPORTED (the vocabulary lacks a byte of the
 //   text, or the text exceeds 2^31-1 bytes).
 BN_API BN_MUST_CHECK enum bn_result bn_tokenize(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes,

@@ -130,6 +130,12 @@ START_TEST(order_of_merges)
     tokenizer = small_create(&small);
     CHECK_IDS(tokenizer, "b\xff\x61", 0, SPACE, B, 0xff, A);
     bn_tokenizer_destroy(tokenizer);
+    size_t own = small_add(&small, "=", 4); // and again behind a token of the author's own, as llama.cpp does
+    scores[own] = 0;
+    tokenizer = small_create(&small);
+    CHECK_IDS(tokenizer, "b=b", 0, SPACE, B, (int32_t)own, SPACE, B);
+    bn_tokenizer_destroy(tokenizer);
+    small.vocab.n_tokens--;
     small.vocab.add_space_prefix = 0;
     scores[BA] = scores[AB] = 1; // equal: the leftmost first
     tokenizer = small_create(&small);
