@@ -1,6 +1,6 @@
 #include "devices/vulkan/command.h"
 
-#include "devices/vulkan/lower.h"
+#include <string.h>
 
 // Everything written so far is seen by what follows.
 static void barrier(const struct device *device, VkCommandBuffer commands, VkPipelineStageFlags to,
@@ -13,18 +13,34 @@ static void barrier(const struct device *device, VkCommandBuffer commands, VkPip
                                   0, 1, &memory, 0, NULL, 0, NULL);
 }
 
-static enum bn_result record_dispatch(struct device *device, VkCommandBuffer commands, const struct dispatch *dispatch,
-                                      struct bn_error *err)
+// The parameters of a kernel as push constants: addresses, then words, so that nothing needs padding.
+static uint32_t write_push(const struct bn_dispatch *dispatch, uint8_t *push)
+{
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < dispatch->n_spans; i++, bytes += sizeof(VkDeviceAddress)) {
+        VkDeviceAddress address = bn_vulkan_address(&dispatch->spans[i]);
+        memcpy(push + bytes, &address, sizeof(address));
+    }
+    memcpy(push + bytes, dispatch->words, dispatch->n_words * sizeof(uint32_t));
+    return bytes + dispatch->n_words * (uint32_t)sizeof(uint32_t);
+}
+
+static enum bn_result record_dispatch(struct device *device, VkCommandBuffer commands,
+                                      const struct bn_dispatch *dispatch, struct bn_error *err)
 {
     VkPipeline pipeline;
-    enum bn_result result = bn_vulkan_pipeline(device, dispatch->shader, dispatch->constants, &pipeline, err);
+    enum bn_result result = bn_vulkan_pipeline(device, dispatch->kernel, dispatch->constants, &pipeline, err);
     if (result != BN_OK)
         return result;
     barrier(device, commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
             VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
     device->vk.CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
-    device->vk.CmdPushConstants(commands, device->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, dispatch->push_bytes,
-                                dispatch->push);
+    uint8_t push[BN_MAX_SPANS * sizeof(VkDeviceAddress) + BN_MAX_WORDS * sizeof(uint32_t)];
+    uint32_t bytes = write_push(dispatch, push);
+    if (bytes > PUSH_BYTES)
+        return bn_fail_at(err, BN_ERR_INTERNAL, device->base.info.id, bn_kernel_infos[dispatch->kernel].name,
+                          UINT64_MAX, "the kernel has more parameters than push constants hold");
+    device->vk.CmdPushConstants(commands, device->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, bytes, push);
     device->vk.CmdDispatch(commands, dispatch->x, dispatch->y, 1);
     return BN_OK;
 }
@@ -45,12 +61,10 @@ static enum bn_result record_ops(struct device *device, struct command *command,
     native = device->vk.BeginCommandBuffer(command->commands, &begin);
     if (native != VK_SUCCESS)
         return bn_vulkan_fail(device, err, native, "vkBeginCommandBuffer");
-    VkDeviceAddress temporary = 0;
-    if (command->temporary)
-        temporary = bn_vulkan_address(&(struct bn_span){command->temporary, 0, command->temporary->size});
+    const struct bn_span temporary = {command->temporary, 0, command->temporary ? command->temporary->size : 0};
     for (uint32_t i = 0; i < command->n_ops; i++) {
-        struct dispatch list[MOST_DISPATCHES];
-        uint32_t n = bn_vulkan_lower(device, &ops[i], i, bn_vulkan_address(slot), temporary, list);
+        struct bn_dispatch list[BN_MAX_DISPATCHES];
+        uint32_t n = bn_lower(&device->target, &ops[i], i, slot, &temporary, list);
         for (uint32_t d = 0; d < n; d++) {
             enum bn_result result = record_dispatch(device, command->commands, &list[d], err);
             if (result != BN_OK)
@@ -70,10 +84,10 @@ enum bn_result bn_vulkan_record(struct bn_device *base, const struct bn_op *ops,
     struct device *device = device_of(base);
     uint64_t temporary = 0;
     for (size_t i = 0; i < n_ops; i++) {
-        enum bn_result result = bn_vulkan_check(device, &ops[i], err);
+        enum bn_result result = bn_lower_check(&device->target, &ops[i], err);
         if (result != BN_OK)
             return result;
-        uint64_t bytes = bn_vulkan_temporary(device, &ops[i]);
+        uint64_t bytes = bn_lower_temporary(&device->target, &ops[i]);
         temporary = bytes > temporary ? bytes : temporary;
     }
     if (!slot->buffer->host)

@@ -5,10 +5,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "devices/common/lower.h"
 #include "devices/vulkan/adapter.h"
 #include "devices/vulkan/shaders.h"
 
-enum { STAGING_PARTS = 2, STAGING_BYTES = 4 << 20 };
+enum { STAGING_PARTS = 2, STAGING_BYTES = 4 << 20, PUSH_BYTES = 128 };
 
 // One allocation of the driver's, with one VkBuffer all over it. Small buffers share blocks.
 struct block {
@@ -39,8 +40,8 @@ struct staging {
 // A shader with its specialisation, compiled when a command first needs it.
 struct pipeline {
     struct pipeline *next;
-    enum shader shader;
-    uint32_t constants[MAX_CONSTANTS];
+    enum bn_kernel kernel;
+    uint32_t constants[BN_MAX_CONSTANTS];
     VkPipeline handle;
 };
 
@@ -48,6 +49,7 @@ struct device {
     struct bn_device base;
     struct vk vk;
     struct adapter adapter;
+    struct bn_lower_target target;
     VkDevice logical;
     char shaders[4096]; // folder of shaders that replace the embedded ones; may be empty
     VkQueue queue, transfer;
@@ -88,9 +90,9 @@ enum bn_result bn_vulkan_buffer_write(struct bn_buffer *buffer, uint64_t offset,
 enum bn_result bn_vulkan_staging_init(struct device *device, struct bn_error *err);
 void bn_vulkan_staging_finish(struct device *device);
 
-// pipeline.c: the pipeline of a shader with these specialisation constants. Under the lock.
-enum bn_result bn_vulkan_pipeline(struct device *device, enum shader shader, const uint32_t *constants, VkPipeline *out,
-                                  struct bn_error *err);
+// pipeline.c: the pipeline of a kernel with these specialisation constants. Under the lock.
+enum bn_result bn_vulkan_pipeline(struct device *device, enum bn_kernel kernel, const uint32_t *constants,
+                                  VkPipeline *out, struct bn_error *err);
 enum bn_result bn_vulkan_pipelines_init(struct device *device, struct bn_error *err);
 void bn_vulkan_pipelines_finish(struct device *device);
 

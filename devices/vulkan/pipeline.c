@@ -7,16 +7,7 @@
 
 #include "devices/vulkan/device.h"
 
-enum { PUSH_BYTES = 128, MAX_NAME = 64, MAX_SHADER_BYTES = 4 << 20 };
-
-static const struct {
-    const char *name;
-    int variants;
-} shaders[SHADER_COUNT] = {
-#define SHADER_ROW(id, name, variants) {name, variants},
-    SHADERS(SHADER_ROW)
-#undef SHADER_ROW
-};
+enum { MAX_NAME = 64, MAX_SHADER_BYTES = 4 << 20 };
 
 enum bn_result bn_vulkan_pipelines_init(struct device *device, struct bn_error *err)
 {
@@ -47,13 +38,12 @@ void bn_vulkan_pipelines_finish(struct device *device)
         device->vk.DestroyPipelineLayout(device->logical, device->layout, NULL);
 }
 
-static void variant_name(const struct device *device, enum shader shader, char *name)
+static void variant_name(const struct device *device, enum bn_kernel kernel, char *name)
 {
     const struct features *features = &device->adapter.features;
-    int variants = shaders[shader].variants;
-    snprintf(name, MAX_NAME, "%s%s%s", shaders[shader].name,
-             (variants & VARIANT_DOT) && features->int_dot ? "_dot" : "",
-             (variants & VARIANT_SUBGROUP) && features->subgroup ? "_subgroup" : "");
+    const struct bn_kernel_info *info = &bn_kernel_infos[kernel];
+    snprintf(name, MAX_NAME, "%s%s%s", info->name, (info->variants & BN_KERNEL_DOT) && features->int_dot ? "_dot" : "",
+             (info->variants & BN_KERNEL_SUBGROUP) && features->subgroup ? "_subgroup" : "");
 }
 
 // A shader that its author works on: NAME.spv of the folder instead of the embedded one. NULL if there is none.
@@ -85,7 +75,7 @@ static uint32_t *read_override(const struct device *device, const char *name, si
 static enum bn_result compile(struct device *device, struct pipeline *pipeline, struct bn_error *err)
 {
     char name[MAX_NAME];
-    variant_name(device, pipeline->shader, name);
+    variant_name(device, pipeline->kernel, name);
     const struct spirv *embedded = bn_vulkan_spirv(name);
     if (!embedded)
         return bn_fail_at(err, BN_ERR_INTERNAL, NULL, name, UINT64_MAX, "no such shader was embedded");
@@ -99,10 +89,11 @@ static enum bn_result compile(struct device *device, struct pipeline *pipeline, 
     bn_free(device->base.host, override);
     if (native != VK_SUCCESS)
         return bn_vulkan_fail(device, err, native, name);
-    VkSpecializationMapEntry entries[MAX_CONSTANTS];
-    for (uint32_t i = 0; i < MAX_CONSTANTS; i++)
+    VkSpecializationMapEntry entries[BN_MAX_CONSTANTS];
+    for (uint32_t i = 0; i < BN_MAX_CONSTANTS; i++)
         entries[i] = (VkSpecializationMapEntry){i, i * sizeof(uint32_t), sizeof(uint32_t)};
-    const VkSpecializationInfo constants = {MAX_CONSTANTS, entries, sizeof(pipeline->constants), pipeline->constants};
+    const VkSpecializationInfo constants = {BN_MAX_CONSTANTS, entries, sizeof(pipeline->constants),
+                                            pipeline->constants};
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
@@ -117,18 +108,18 @@ static enum bn_result compile(struct device *device, struct pipeline *pipeline, 
     return native == VK_SUCCESS ? BN_OK : bn_vulkan_fail(device, err, native, name);
 }
 
-enum bn_result bn_vulkan_pipeline(struct device *device, enum shader shader, const uint32_t *constants, VkPipeline *out,
-                                  struct bn_error *err)
+enum bn_result bn_vulkan_pipeline(struct device *device, enum bn_kernel kernel, const uint32_t *constants,
+                                  VkPipeline *out, struct bn_error *err)
 {
     for (const struct pipeline *pipeline = device->pipelines; pipeline; pipeline = pipeline->next)
-        if (pipeline->shader == shader && memcmp(pipeline->constants, constants, sizeof(pipeline->constants)) == 0) {
+        if (pipeline->kernel == kernel && memcmp(pipeline->constants, constants, sizeof(pipeline->constants)) == 0) {
             *out = pipeline->handle;
             return BN_OK;
         }
     struct pipeline *pipeline = bn_alloc(device->base.host, sizeof(*pipeline));
     if (!pipeline)
         return bn_fail_memory(err, sizeof(*pipeline), "a pipeline");
-    pipeline->shader = shader;
+    pipeline->kernel = kernel;
     memcpy(pipeline->constants, constants, sizeof(pipeline->constants));
     enum bn_result result = compile(device, pipeline, err);
     if (result != BN_OK) {
