@@ -30,9 +30,11 @@ struct bn_engine_stats {
     uint64_t work_bytes;            // activations, slots, tables, logits
     uint32_t pages_total;           // pages of the KV pool, 64 positions each
     uint32_t pages_used;            // of them, those that sessions hold
+    uint64_t recoveries;            // times that a step went on after the device was lost
+    uint64_t restored_rows;         // of `rows`, those computed again because a device was lost or left
 };
 
-// Threads: any; figures of a running step may be of different moments.
+// Threads: any; figures of a running step may be of different moments. Waits while the engine is taken to a device.
 BN_API void bn_engine_get_stats(const struct bn_engine *engine, struct bn_engine_stats *stats);
 
 #ifdef __cplusplus

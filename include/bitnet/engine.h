@@ -44,6 +44,44 @@ BN_API BN_MUST_CHECK enum bn_result bn_engine_create(struct bn_runtime *runtime,
 // Its sessions must be gone first. Threads: one at a time.
 BN_API void bn_engine_destroy(struct bn_engine *engine);
 
+// A lost device. Steps answer BN_ERR_DEVICE_LOST then; what the sessions are (tokens, sampling, pages of the KV pool) is the
+// engine's, only the contents of these pages are gone. The caller chooses: destroy everything, open the same device again, or
+// take the engine to another one.
+//
+//   bn_engine_detach(engine);          // nothing of the engine is on the device any more
+//   bn_device_close(device);
+//   bn_device_open(..., &device, &err) // the same device again, or "cpu"
+//   bn_engine_attach(engine, device, &err);
+//
+// The next step of each session computes its positions again, in the same batch as the new tokens, and shared pages once. On
+// the CPU the logits are then the same bytes as if nothing had happened; on other devices they are as close as those of any
+// two ways to cut a prompt into chunks. bn_engine_set_recovery has this done within the step that the loss interrupts.
+
+// Gives back everything that the engine has on its device, which may be closed then. Steps answer BN_ERR_DEVICE_LOST until
+// bn_engine_attach. Logits and candidates of the last step are no longer valid. Works on a device that is lost and on one
+// that is not. Threads: one at a time per engine.
+BN_API void bn_engine_detach(struct bn_engine *engine);
+
+// Places the model on the device, as bn_engine_create does, after bn_engine_detach if the engine is still on one. After a
+// failure the engine is on no device, and this may be called again, with another one. The device must outlive the engine's
+// stay. Threads: one at a time per engine. Errors: those of bn_engine_create; BN_ERR_DEVICE_LOST.
+BN_API BN_MUST_CHECK enum bn_result bn_engine_attach(struct bn_engine *engine, struct bn_device *device,
+                                                     struct bn_error *err);
+
+// Ownership: borrowed; NULL if the engine is on no device. Threads: one at a time per engine.
+BN_API struct bn_device *bn_engine_get_device(const struct bn_engine *engine);
+
+// What is to be done when a step finds the device lost. `recover` is called on the thread of the step, with what happened
+// (*lost; its subject is the op that was started last, if the driver knows it). It brings the engine to a device that works,
+// with the three calls above it, and returns BN_OK: the step goes on as if nothing had happened, in bn_generate and bn_embed
+// too. Any other result ends the step, with *err as its error and no session advanced. It may be called again in the same
+// step, and has to give up at some time. It must not step the engine, nor create or destroy sessions. NULL, as at the start:
+// BN_ERR_DEVICE_LOST ends the step. Threads: one at a time per engine.
+BN_API void bn_engine_set_recovery(struct bn_engine *engine,
+                                   enum bn_result (*recover)(void *user, struct bn_engine *engine,
+                                                             const struct bn_error *lost, struct bn_error *err),
+                                   void *user);
+
 // The configuration in force, defaults filled in. Ownership: borrowed. Threads: any.
 BN_API const struct bn_engine_config *bn_engine_get_config(const struct bn_engine *engine);
 BN_API struct bn_model *bn_engine_get_model(const struct bn_engine *engine);

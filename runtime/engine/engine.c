@@ -173,14 +173,9 @@ static bool copies_weights(const struct bn_engine *engine)
     return bytes >= COPY_FROM && available / 4 >= bytes;
 }
 
-static enum bn_result build(struct bn_engine *engine, struct bn_error *err)
+static enum bn_result place(struct bn_engine *engine, struct bn_error *err)
 {
-    struct bn_engine_config *config = &engine->config;
-    enum bn_result result = fill_in_config(config, &engine->model->info, err);
-    if (result != BN_OK)
-        return result;
-    engine->pages_per_session = (config->n_ctx + BN_PAGE_POSITIONS - 1) / BN_PAGE_POSITIONS;
-    uint32_t n_vocab = engine->model->info.n_vocab;
+    const struct bn_engine_config *config = &engine->config;
     struct bn_slot_limits limits = {
         .rows = config->n_batch,
         .seqs = config->n_sessions,
@@ -191,6 +186,53 @@ static enum bn_result build(struct bn_engine *engine, struct bn_error *err)
     engine->sched.limits = limits;
     bool own_thread = engine->device->driver->drive != NULL;
     engine->chunk_rows = own_thread || config->n_batch < FIRST_CHUNK ? config->n_batch : FIRST_CHUNK;
+    enum bn_result result =
+        bn_placement_init(&engine->placement, engine->model, engine->device, copies_weights(engine), err);
+    if (result == BN_OK && wants_scan(engine))
+        result = bn_scan_init(&engine->scan, engine->device, engine->model->output, engine->placement.head.layout, err);
+    if (result == BN_OK)
+        result = create_buffers(engine, err);
+    if (result == BN_OK)
+        result = create_sched(engine, &limits, err);
+    return result;
+}
+
+// Releases what `place` made, all or a part of it.
+static void leave(struct bn_engine *engine)
+{
+    bn_sched_finish(&engine->sched);
+    struct bn_buffer **buffers[] = {&engine->kv, &engine->work, &engine->results, &engine->rope};
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
+        bn_buffer_destroy(*buffers[i]);
+        *buffers[i] = NULL;
+    }
+    bn_scan_finish(&engine->scan);
+    bn_placement_finish(&engine->placement);
+    memset(&engine->activations, 0, sizeof(engine->activations));
+    engine->device = NULL;
+}
+
+// Counts of the device that the engine is on, and of those before.
+static void count(const struct bn_engine *engine, struct bn_engine_stats *stats)
+{
+    struct bn_device_status device = {0};
+    if (engine->device)
+        bn_device_get_status(engine->device, &device);
+    const struct bn_queue *queue = engine->sched.queue;
+    stats->steps = engine->past.steps + atomic_load(&engine->sched.steps);
+    stats->records = engine->past.records + engine->sched.records;
+    stats->sleeps = engine->past.sleeps + device.sleeps + (queue ? __atomic_load_n(&queue->naps, __ATOMIC_RELAXED) : 0);
+    stats->wakes = engine->past.wakes + device.wakes;
+}
+
+static enum bn_result build(struct bn_engine *engine, struct bn_error *err)
+{
+    struct bn_engine_config *config = &engine->config;
+    enum bn_result result = fill_in_config(config, &engine->model->info, err);
+    if (result != BN_OK)
+        return result;
+    engine->pages_per_session = (config->n_ctx + BN_PAGE_POSITIONS - 1) / BN_PAGE_POSITIONS;
+    uint32_t n_vocab = engine->model->info.n_vocab;
     uint32_t pages = (config->n_positions + BN_PAGE_POSITIONS - 1) / BN_PAGE_POSITIONS;
     result = bn_pages_init(&engine->pages, engine->host, pages, err);
     engine->copies = bn_alloc_array(engine->host, config->n_sessions, sizeof(*engine->copies));
@@ -199,15 +241,7 @@ static enum bn_result build(struct bn_engine *engine, struct bn_error *err)
     engine->candidates = bn_alloc_array(engine->host, n_vocab, sizeof(*engine->candidates));
     if (result == BN_OK && (!engine->copies || !engine->adjusted || !engine->adjusted_list || !engine->candidates))
         result = bn_fail_memory(err, n_vocab * sizeof(*engine->candidates), "the sampler");
-    if (result == BN_OK)
-        result = bn_placement_init(&engine->placement, engine->model, engine->device, copies_weights(engine), err);
-    if (result == BN_OK && wants_scan(engine))
-        result = bn_scan_init(&engine->scan, engine->device, engine->model->output, engine->placement.head.layout, err);
-    if (result == BN_OK)
-        result = create_buffers(engine, err);
-    if (result == BN_OK)
-        result = create_sched(engine, &limits, err);
-    return result;
+    return result == BN_OK ? place(engine, err) : result;
 }
 
 enum bn_result bn_engine_create(struct bn_runtime *runtime, struct bn_model *model, struct bn_device *device,
@@ -227,6 +261,7 @@ enum bn_result bn_engine_create(struct bn_runtime *runtime, struct bn_model *mod
     engine->host = &runtime->host;
     engine->model = model;
     engine->device = device;
+    pthread_mutex_init(&engine->placing, NULL);
     BN_INIT(engine->config);
     if (config)
         engine->config = *config;
@@ -245,19 +280,54 @@ void bn_engine_destroy(struct bn_engine *engine)
 {
     if (!engine)
         return;
-    bn_sched_finish(&engine->sched);
-    bn_buffer_destroy(engine->kv);
-    bn_buffer_destroy(engine->work);
-    bn_buffer_destroy(engine->results);
-    bn_buffer_destroy(engine->rope);
-    bn_scan_finish(&engine->scan);
-    bn_placement_finish(&engine->placement);
+    leave(engine);
+    pthread_mutex_destroy(&engine->placing);
     bn_pages_finish(&engine->pages, engine->host);
     bn_free(engine->host, engine->copies);
     bn_free(engine->host, engine->adjusted);
     bn_free(engine->host, engine->adjusted_list);
     bn_free(engine->host, engine->candidates);
     bn_free(engine->host, engine);
+}
+
+void bn_engine_detach(struct bn_engine *engine)
+{
+    if (!engine->device)
+        return;
+    pthread_mutex_lock(&engine->placing);
+    count(engine, &engine->past);
+    leave(engine);
+    pthread_mutex_unlock(&engine->placing);
+    for (struct bn_session *session = engine->sessions; session; session = session->next)
+        session->computed = 0;
+}
+
+enum bn_result bn_engine_attach(struct bn_engine *engine, struct bn_device *device, struct bn_error *err)
+{
+    if (!engine || !device)
+        return bn_fail(err, BN_ERR_ARGUMENT, "engine or device is NULL");
+    bn_engine_detach(engine);
+    pthread_mutex_lock(&engine->placing);
+    engine->device = device;
+    enum bn_result result = place(engine, err);
+    if (result != BN_OK)
+        leave(engine);
+    pthread_mutex_unlock(&engine->placing);
+    return result;
+}
+
+struct bn_device *bn_engine_get_device(const struct bn_engine *engine)
+{
+    return engine->device;
+}
+
+void bn_engine_set_recovery(struct bn_engine *engine,
+                            enum bn_result (*recover)(void *user, struct bn_engine *engine, const struct bn_error *lost,
+                                                      struct bn_error *err),
+                            void *user)
+{
+    engine->recover = recover;
+    engine->recover_user = user;
 }
 
 const struct bn_engine_config *bn_engine_get_config(const struct bn_engine *engine)
@@ -272,29 +342,29 @@ struct bn_model *bn_engine_get_model(const struct bn_engine *engine)
 
 void bn_engine_get_stats(const struct bn_engine *engine, struct bn_engine_stats *stats)
 {
-    struct bn_device_status device;
-    bn_device_get_status(engine->device, &device);
+    pthread_mutex_t *placing = (pthread_mutex_t *)(uintptr_t)&engine->placing; // nothing else is written
+    pthread_mutex_lock(placing);
     const struct bn_model_info *info = &engine->model->info;
     *stats = (struct bn_engine_stats){
         .size = sizeof(*stats),
-        .steps = atomic_load(&engine->sched.steps),
         .rows = atomic_load(&engine->rows),
         .outputs = atomic_load(&engine->outputs),
         .scanned = atomic_load(&engine->scanned),
         .rescored = atomic_load(&engine->rescored),
         .scan_bytes = engine->scan.buffer ? engine->scan.buffer->size : 0,
-        .records = engine->sched.records,
-        .sleeps = device.sleeps + __atomic_load_n(&engine->sched.queue->naps, __ATOMIC_RELAXED),
-        .wakes = device.wakes,
         .weight_bytes_imported = engine->placement.imported_bytes,
         .weight_bytes_copied = engine->placement.copied_bytes,
         .layer_bytes = engine->placement.layer_bytes,
         .head_bytes = engine->placement.head.data.size,
         .kv_position_bytes = bn_kv_page_bytes(info->n_layer, info->n_head_kv, info->head_dim) / BN_PAGE_POSITIONS,
         .head = bn_layout_name(engine->placement.head.layout),
-        .kv_bytes = engine->kv->size,
-        .work_bytes = engine->work->size + engine->results->size + engine->rope->size,
+        .kv_bytes = engine->kv ? engine->kv->size : 0,
+        .work_bytes = engine->kv ? engine->work->size + engine->results->size + engine->rope->size : 0,
         .pages_total = engine->pages.n,
         .pages_used = engine->pages.n - engine->pages.n_free,
+        .recoveries = atomic_load(&engine->recoveries),
+        .restored_rows = atomic_load(&engine->restored),
     };
+    count(engine, stats);
+    pthread_mutex_unlock(placing);
 }

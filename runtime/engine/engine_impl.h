@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "runtime/base/thread.h"
 #include "runtime/sched/sched.h"
 
 // The pages of a KV pool. A page is free (0 references) or held by one or several sessions.
@@ -19,7 +20,7 @@ struct bn_pages {
 struct bn_engine {
     const struct bn_host *host;
     struct bn_model *model;
-    struct bn_device *device;
+    struct bn_device *device; // NULL while it is on none
     struct bn_engine_config config;
     uint32_t pages_per_session;
 
@@ -30,7 +31,13 @@ struct bn_engine {
     struct bn_activations activations;
     struct bn_sched sched;
     struct bn_pages pages;
+    struct bn_session *sessions; // a list
     uint32_t n_sessions;
+    pthread_mutex_t placing; // held while what is on the device changes, and by the statistics
+    // What set_recovery said.
+    enum bn_result (*recover)(void *user, struct bn_engine *engine, const struct bn_error *lost, struct bn_error *err);
+    void *recover_user;
+    struct bn_engine_stats past; // counts of devices that it has left
     uint32_t
         chunk_rows; // most rows of the next chunk: n_batch, or less on a device that must not work for long at a time
     uint64_t idle_since; // clock when the last chunk was done
@@ -45,16 +52,19 @@ struct bn_engine {
     uint32_t stop; // step number to be stopped; accessed with __atomic builtins, the device reads it
     uint32_t step;
     uint32_t n_ends; // end tokens of the vocabulary
-    _Atomic uint64_t rows, outputs, scanned, rescored;
+    _Atomic uint64_t rows, outputs, scanned, rescored, recoveries, restored;
 };
 
 struct bn_session {
     struct bn_engine *engine;
+    struct bn_session *next, **link; // of the engine's list
     struct bn_sampling sampling;
     int32_t *tokens; // [n_ctx]
     uint32_t *pages; // [pages_per_session]
     uint32_t n_pages;
     size_t length;
+    size_t computed;        // of `length`, positions that the pages hold; fewer after the engine has changed its device
+    size_t from;            // first position of its rows in the step under way
     _Atomic uint64_t state; // cancel.c
     bool in_step;
 };

@@ -75,6 +75,11 @@ enum bn_result bn_session_create(struct bn_engine *engine, const struct bn_sampl
     session->sampling = *sampling;
     session->tokens = tokens;
     session->pages = pages;
+    session->link = &engine->sessions;
+    session->next = engine->sessions;
+    if (session->next)
+        session->next->link = &session->next;
+    engine->sessions = session;
     engine->n_sessions++;
     *out = session;
     return BN_OK;
@@ -86,6 +91,9 @@ void bn_session_destroy(struct bn_session *session)
         return;
     struct bn_engine *engine = session->engine;
     bn_session_release(session, 0);
+    *session->link = session->next;
+    if (session->next)
+        session->next->link = session->link;
     engine->n_sessions--;
     bn_free(engine->host, session->tokens);
     bn_free(engine->host, session->pages);
@@ -106,6 +114,7 @@ enum bn_result bn_session_fork(struct bn_session *session, struct bn_session **o
     memcpy(fork->tokens, session->tokens, session->length * sizeof(*session->tokens));
     memcpy(fork->pages, session->pages, session->n_pages * sizeof(*session->pages));
     fork->length = session->length;
+    fork->computed = session->computed;
     fork->n_pages = session->n_pages;
     for (uint32_t i = 0; i < fork->n_pages; i++)
         session->engine->pages.references[fork->pages[i]]++;
@@ -120,6 +129,7 @@ enum bn_result bn_session_truncate(struct bn_session *session, size_t length, st
         return bn_fail(err, BN_ERR_ARGUMENT, "cannot truncate to %zu, the session has %zu positions", length,
                        session->length);
     session->length = length;
+    session->computed = session->computed < length ? session->computed : length;
     bn_session_release(session, length);
     return BN_OK;
 }

@@ -14,12 +14,12 @@ struct step {
     struct bn_step_item *items;
     size_t n_items;
     struct bn_error *err;
-    size_t n_rows;      // of all items that take part
-    size_t filled;      // rows put into slots
-    size_t committed;   // rows the device has finished
-    size_t n_outputs;   // put into slots
-    size_t top;         // candidates asked for; 0: logits
-    size_t item, token; // the next row: its item, and its token there
+    size_t n_rows;    // of all items that take part
+    size_t filled;    // rows put into slots
+    size_t committed; // rows the device has finished
+    size_t n_outputs; // put into slots
+    size_t top;       // candidates asked for; 0: logits
+    size_t item, row; // the next row: its item, and which of the item's
     struct {
         uint64_t value;
         size_t rows;
@@ -76,9 +76,20 @@ static enum bn_result check_call(struct bn_engine *engine, const struct bn_step_
     return result;
 }
 
-// Puts rows of one item into the slot; returns how many.
-static uint32_t fill_item(struct step *step, struct bn_slot *slot, const struct bn_slot_copy *copies, uint32_t room,
-                          uint32_t *n_pages)
+// Positions that this step computes again for the session, before its new tokens: its pages lost them with a device.
+static size_t again(const struct bn_session *session)
+{
+    return session->length - session->from;
+}
+
+static size_t rows_of(const struct bn_step_item *item)
+{
+    return again(item->session) + item->n_tokens;
+}
+
+// Puts rows of one item into the slot.
+static void fill_item(struct step *step, struct bn_slot *slot, const struct bn_slot_copy *copies, uint32_t room,
+                      uint32_t *n_pages)
 {
     struct bn_step_item *item = &step->items[step->item];
     struct bn_session *session = item->session;
@@ -87,24 +98,24 @@ static uint32_t fill_item(struct step *step, struct bn_slot *slot, const struct 
     struct bn_slot_seq *seqs = (void *)(base + slot->seq_at);
     uint32_t *pages = (void *)(base + slot->page_at), *outputs = (void *)(base + slot->output_at);
 
-    if (step->token == 0 && copies[step->item].from != copies[step->item].to)
+    if (step->row == 0 && copies[step->item].from != copies[step->item].to)
         ((struct bn_slot_copy *)(void *)(base + slot->copy_at))[slot->n_copies++] = copies[step->item];
     memcpy(pages + *n_pages, session->pages, session->n_pages * sizeof(*pages));
     seqs[slot->n_seqs] = (struct bn_slot_seq){*n_pages, session->n_pages};
     *n_pages += session->n_pages;
 
-    uint32_t n = 0;
-    for (; n < room && step->token < item->n_tokens; n++, step->token++) {
-        if (item->n_tokens - step->token <= item->n_logits)
+    size_t n_again = again(session), n_rows = rows_of(item);
+    for (uint32_t n = 0; n < room && step->row < n_rows; n++, step->row++) {
+        size_t position = session->from + step->row;
+        if (n_rows - step->row <= item->n_logits)
             outputs[slot->n_outputs++] = slot->n_rows;
         rows[slot->n_rows++] = (struct bn_slot_row){
-            .token = (uint32_t)item->tokens[step->token],
-            .position = (uint32_t)(session->length + step->token),
+            .token = (uint32_t)(step->row < n_again ? session->tokens[position] : item->tokens[step->row - n_again]),
+            .position = (uint32_t)position,
             .seq = slot->n_seqs,
         };
     }
     slot->n_seqs++;
-    return n;
 }
 
 static enum bn_result submit_chunk(struct step *step, const struct bn_slot_copy *copies)
@@ -120,9 +131,9 @@ static enum bn_result submit_chunk(struct step *step, const struct bn_slot_copy 
     while (step->item < step->n_items && slot->n_rows < engine->chunk_rows) {
         if (step->items[step->item].result == BN_OK)
             fill_item(step, slot, copies, engine->chunk_rows - slot->n_rows, &n_pages);
-        if (step->items[step->item].result != BN_OK || step->token == step->items[step->item].n_tokens) {
+        if (step->items[step->item].result != BN_OK || step->row == rows_of(&step->items[step->item])) {
             step->item++;
-            step->token = 0;
+            step->row = 0;
         }
     }
     size_t rows = slot->n_rows, outputs = slot->n_outputs;
@@ -183,6 +194,8 @@ static enum bn_result finish_oldest(struct step *step)
 static enum bn_result run_chunks(struct step *step, const struct bn_slot_copy *copies)
 {
     enum bn_result result = BN_OK;
+    if (step->n_rows > 0 && !step->engine->device)
+        return bn_fail(step->err, BN_ERR_DEVICE_LOST, "the engine is on no device; bn_engine_attach takes it to one");
     while (result == BN_OK && step->filled < step->n_rows) {
         if (step->n_in_flight == BN_SLOTS)
             result = finish_oldest(step);
@@ -234,6 +247,99 @@ static void give_output(struct step *step, struct bn_step_item *item, size_t out
                        output * engine->model->info.n_vocab;
 }
 
+// Positions in pages that two sessions share.
+static size_t shared_positions(const struct bn_session *a, const struct bn_session *b)
+{
+    uint32_t n = 0, most = a->n_pages < b->n_pages ? a->n_pages : b->n_pages;
+    while (n < most && a->pages[n] == b->pages[n])
+        n++;
+    return (size_t)n * BN_PAGE_POSITIONS;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+// What was computed again for one session is there for those that share its pages.
+static void tell_sharers(const struct bn_session *session)
+{
+    for (struct bn_session *other = session->engine->sessions; other; other = other->next) {
+        if (other == session || other->computed == other->length)
+            continue;
+        size_t there = least(least(shared_positions(session, other), session->computed), other->length);
+        other->computed = there > other->computed ? there : other->computed;
+    }
+}
+
+// Where the rows of an item begin: behind what its pages hold, or will hold when the items before it are done.
+static void choose_from(const struct bn_step_item *items, size_t i)
+{
+    struct bn_session *session = items[i].session;
+    session->from = session->computed;
+    for (size_t j = 0; j < i && session->from < session->length; j++) {
+        if (items[j].result != BN_OK)
+            continue;
+        size_t there = least(shared_positions(session, items[j].session), items[j].session->length);
+        there = least(there, session->length);
+        session->from = there > session->from ? there : session->from;
+    }
+}
+
+// Takes pages for the items that take part, and counts their rows. `fresh`: the step begins here, and it is to be found out
+// which they are. Returns the failure of the first item that does not.
+static enum bn_result take_pages(struct step *step, struct bn_slot_copy *copies, bool fresh, struct bn_error *err)
+{
+    enum bn_result first = BN_OK;
+    for (size_t i = 0; i < step->n_items; i++) {
+        struct bn_step_item *item = &step->items[i];
+        if (fresh) {
+            item->logits = NULL;
+            item->top = NULL;
+            item->result = check_item(step->engine, item, first == BN_OK ? err : NULL);
+        }
+        if (item->result == BN_OK && !bn_session_reserve(item->session, item->n_tokens, &copies[i]))
+            item->result = bn_fail(first == BN_OK ? err : NULL, BN_ERR_CONTEXT_FULL,
+                                   "no free pages for %zu more positions; the KV pool has %" PRIu32 " pages of %d",
+                                   item->n_tokens, step->engine->pages.n, BN_PAGE_POSITIONS);
+        if (item->result != BN_OK) {
+            first = first == BN_OK ? item->result : first;
+            continue;
+        }
+        choose_from(step->items, i);
+        step->n_rows += rows_of(item);
+    }
+    return first;
+}
+
+// Gives the pages back: nothing of the step has come to be.
+static void give_back(struct step *step, struct bn_slot_copy *copies)
+{
+    for (size_t i = 0; i < step->n_items; i++) {
+        struct bn_session *session = step->items[i].session;
+        if (step->items[i].result != BN_OK)
+            continue;
+        bn_session_settle_copy(session, &copies[i], false);
+        bn_session_release(session, session->length);
+        copies[i] = (struct bn_slot_copy){0, 0};
+    }
+    step->committed = 0;
+}
+
+// The caller's way out of a lost device. BN_OK: the engine is on one that works.
+static enum bn_result recover(struct step *step, struct bn_slot_copy *copies)
+{
+    struct bn_engine *engine = step->engine;
+    struct bn_error lost = *step->err;
+    give_back(step, copies);
+    enum bn_result result = engine->recover(engine->recover_user, engine, &lost, step->err);
+    if (result == BN_OK && !engine->device)
+        return bn_fail(step->err, BN_ERR_DEVICE_LOST, "the engine was not taken to another device");
+    if (result == BN_OK)
+        atomic_fetch_add_explicit(&engine->recoveries, 1, memory_order_relaxed);
+    return result;
+}
+
 // What each item got: all rows, some, or none.
 static void settle(struct step *step, const struct bn_slot_copy *copies, enum bn_result result)
 {
@@ -243,9 +349,10 @@ static void settle(struct step *step, const struct bn_slot_copy *copies, enum bn
         if (item->result != BN_OK)
             continue;
         struct bn_session *session = item->session;
-        size_t done = committed < item->n_tokens ? committed : item->n_tokens;
-        committed -= done;
-        bn_session_settle_copy(session, &copies[i], done > 0);
+        size_t rows = least(committed, rows_of(item)), n_again = again(session);
+        size_t done = rows < n_again ? 0 : rows - n_again;
+        committed -= rows;
+        bn_session_settle_copy(session, &copies[i], rows > 0);
         if (done < item->n_tokens)
             item->result = result;
         // The device stops only for a step whose sessions were all cancelled; one may be resumed already.
@@ -256,6 +363,12 @@ static void settle(struct step *step, const struct bn_slot_copy *copies, enum bn
         memcpy(session->tokens + session->length, item->tokens, done * sizeof(*item->tokens));
         session->length += done;
         bn_session_release(session, session->length);
+        if (rows)
+            session->computed = least(session->from + rows, session->length);
+        if (rows && n_again) {
+            atomic_fetch_add_explicit(&step->engine->restored, least(rows, n_again), memory_order_relaxed);
+            tell_sharers(session);
+        }
         if (item->result == BN_OK && item->n_logits)
             give_output(step, item, output);
         output += item->n_logits;
@@ -268,29 +381,22 @@ static enum bn_result run_step(struct bn_engine *engine, struct bn_step_item *it
     enum bn_result result = check_call(engine, items, n_items, err);
     if (result != BN_OK)
         return result;
-    struct step step = {.engine = engine, .items = items, .n_items = n_items, .err = err};
-    enum bn_result first = BN_OK;
     struct bn_slot_copy *copies = engine->copies;
-    for (size_t i = 0; i < n_items; i++) {
-        struct bn_step_item *item = &items[i];
-        item->logits = NULL;
-        item->top = NULL;
-        item->result = check_item(engine, item, first == BN_OK ? err : NULL);
-        if (item->result == BN_OK && !bn_session_reserve(item->session, item->n_tokens, &copies[i]))
-            item->result = bn_fail(first == BN_OK ? err : NULL, BN_ERR_CONTEXT_FULL,
-                                   "no free pages for %zu more positions; the KV pool has %" PRIu32 " pages of %d",
-                                   item->n_tokens, engine->pages.n, BN_PAGE_POSITIONS);
-        if (item->result == BN_OK)
-            step.n_rows += item->n_tokens;
-        else if (first == BN_OK)
-            first = item->result;
-    }
-    step.top = choose_top(engine, items, n_items);
-    bn_cancel_begin(engine, items, n_items);
     struct bn_error failure;
+    enum bn_result first = BN_OK;
     memset(&failure, 0, sizeof(failure));
-    step.err = &failure;
-    result = run_chunks(&step, copies);
+    struct step step;
+    bool fresh = true;
+    do {
+        step = (struct step){.engine = engine, .items = items, .n_items = n_items, .err = &failure};
+        enum bn_result refused = take_pages(&step, copies, fresh, first == BN_OK ? err : NULL);
+        first = first == BN_OK ? refused : first;
+        if (fresh)
+            bn_cancel_begin(engine, items, n_items);
+        fresh = false;
+        step.top = choose_top(engine, items, n_items);
+        result = run_chunks(&step, copies);
+    } while (result == BN_ERR_DEVICE_LOST && engine->recover && (result = recover(&step, copies)) == BN_OK);
     settle(&step, copies, result);
     bn_cancel_end(engine, items, n_items);
     for (size_t i = 0; i < n_items && first == BN_OK; i++) {
@@ -312,18 +418,25 @@ enum bn_result bn_engine_step(struct bn_engine *engine, struct bn_step_item *ite
     return run_step(engine, items, n_items, err);
 }
 
+static enum bn_result unreachable(struct bn_error *err)
+{
+    return bn_fail(err, BN_ERR_UNSUPPORTED, "the host does not reach the hidden states on this device");
+}
+
 enum bn_result bn_embed(struct bn_session *session, const int32_t *tokens, size_t n_tokens, float *out,
                         struct bn_error *err)
 {
     if (!session || !out)
         return bn_fail(err, BN_ERR_ARGUMENT, "session or out is NULL");
     struct bn_engine *engine = session->engine;
-    if (!engine->activations.final.buffer->host)
-        return bn_fail(err, BN_ERR_UNSUPPORTED, "the host does not reach the hidden states on this device");
+    if (engine->device && !engine->activations.final.buffer->host)
+        return unreachable(err);
     struct bn_step_item item = {.session = session, .tokens = tokens, .n_tokens = n_tokens, .n_logits = 1, .n_top = 1};
     enum bn_result result = run_step(engine, &item, 1, err);
     if (result != BN_OK)
         return result;
+    if (!engine->activations.final.buffer->host) // the device is another one now
+        return unreachable(err);
     // The only output of the step is the first of its last chunk.
     const struct bn_span *final = &engine->activations.final;
     const float *state = (const float *)(const void *)((const uint8_t *) final->buffer->host + final->offset);

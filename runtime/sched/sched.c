@@ -1,5 +1,6 @@
 #include "runtime/sched/sched.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "runtime/base/fail.h"
@@ -14,6 +15,14 @@ static enum bn_result record(struct bn_sched *sched, const struct bn_plan_config
     size_t n = bn_plan_build(plan, rows, outputs, ops);
     struct bn_span span = {slot->buffer, 0, slot->buffer->size};
     sched->records++;
+    if (!sched->ops[bucket].kinds) {
+        sched->ops[bucket].kinds = bn_alloc(sched->host, n);
+        if (!sched->ops[bucket].kinds)
+            return bn_fail_memory(err, n, "the names of a plan's ops");
+        sched->ops[bucket].n = n;
+        for (size_t i = 0; i < n; i++)
+            sched->ops[bucket].kinds[i] = (uint8_t)ops[i].kind;
+    }
     return bn_command_record(sched->device, ops, n, &span, &slot->commands[bucket], err);
 }
 
@@ -63,7 +72,30 @@ void bn_sched_finish(struct bn_sched *sched)
             bn_command_destroy(sched->slots[s].commands[b]);
         bn_buffer_destroy(sched->slots[s].buffer);
     }
+    for (size_t b = 0; b < sched->n_buckets; b++)
+        bn_free(sched->host, sched->ops[b].kinds);
     memset(sched, 0, sizeof(*sched));
+}
+
+// A driver says that the device is lost; which op it was at is added, unless the driver did that too.
+static enum bn_result name_op(const struct bn_sched *sched, uint64_t value, struct bn_error *err)
+{
+    struct bn_device_status status;
+    const struct bn_sched_slot *slot = &sched->slots[value % BN_SLOTS];
+    const struct bn_sched_ops *ops = &sched->ops[slot->bucket];
+    bn_device_get_status(sched->device, &status);
+    if (!err || err->code != BN_ERR_DEVICE_LOST || slot->value == 0 || status.last_op >= ops->n)
+        return BN_ERR_DEVICE_LOST;
+    for (int kind = 0; kind < BN_OP_COUNT; kind++)
+        if (strcmp(err->subject, bn_op_name((enum bn_op_kind)kind)) == 0)
+            return BN_ERR_DEVICE_LOST;
+    struct bn_error said = *err;
+    int native = err->native;
+    bn_fail_at(err, BN_ERR_DEVICE_LOST, sched->device->info.id, bn_op_name((enum bn_op_kind)ops->kinds[status.last_op]),
+               UINT64_MAX, "%s%s%.200s; op %" PRIu32 " of %zu was the last that started", said.subject,
+               said.subject[0] ? ": " : "", said.message, status.last_op, ops->n);
+    err->native = native;
+    return BN_ERR_DEVICE_LOST;
 }
 
 static struct bn_sched_slot *next_slot(struct bn_sched *sched)
@@ -93,15 +125,17 @@ enum bn_result bn_sched_submit(struct bn_sched *sched, const uint32_t *stop, uin
     struct bn_submission submission = {slot->commands[bucket], sched->submitted + 1, stop, stop_at};
     enum bn_result result = bn_queue_submit(sched->queue, &submission, err);
     if (result != BN_OK)
-        return result;
+        return result == BN_ERR_DEVICE_LOST ? name_op(sched, sched->submitted, err) : result;
     *value = slot->value = ++sched->submitted;
+    slot->bucket = bucket;
     atomic_fetch_add_explicit(&sched->steps, 1, memory_order_relaxed);
     return BN_OK;
 }
 
 enum bn_result bn_sched_wait(struct bn_sched *sched, uint64_t value, struct bn_error *err)
 {
-    return bn_queue_wait(sched->queue, value, UINT64_MAX, err);
+    enum bn_result result = bn_queue_wait(sched->queue, value, UINT64_MAX, err);
+    return result == BN_ERR_DEVICE_LOST ? name_op(sched, value, err) : result;
 }
 
 const struct bn_slot *bn_sched_slot_of(const struct bn_sched *sched, uint64_t value)

@@ -13,6 +13,13 @@ struct bn_sched_slot {
     struct bn_buffer *buffer;
     struct bn_command *commands[BN_MAX_BUCKETS];
     uint64_t value; // timeline value of its last submission; 0: none
+    size_t bucket;  // of that
+};
+
+// The ops of a bucket's commands, for those who ask where the device was.
+struct bn_sched_ops {
+    uint8_t *kinds;
+    size_t n;
 };
 
 struct bn_sched {
@@ -23,6 +30,7 @@ struct bn_sched {
     struct bn_sched_slot slots[BN_SLOTS];
     uint32_t buckets[BN_MAX_BUCKETS]; // rows, ascending
     size_t n_buckets;
+    struct bn_sched_ops ops[BN_MAX_BUCKETS];
     uint64_t submitted; // last timeline value handed out
     uint64_t records;
     _Atomic uint64_t steps; // submissions so far

@@ -15,7 +15,7 @@ USES = {
     "--top-p": ["--top-p=.5"], "--min-p": ["--min-p", "1e-1"], "--repeat-penalty": ["--repeat-penalty", "1.1"],
     "--repeat-last-n": ["--repeat-last-n", "5"], "--device": ["-dev", "cpu"], "--list-devices": ["--list-devices"],
     "--threads": ["-t1"], "--isa": ["--isa", "scalar"], "--wait": ["--wait", "spin"],
-    "--mmap": ["--no-mmap"], "--packing": ["--packing", "base3"],
+    "--mmap": ["--no-mmap"], "--packing": ["--packing", "base3"], "--on-device-lost": ["--on-device-lost", "cpu"],
     "--head": ["--head", "scan"], "--fault": ["--fault", ""],
     "--log-probs": ["--log-probs", "0"], "--perplexity": [], "--embedding": ["--embed"],
     "--activation-planes": ["--activation-planes", "2"], "--json": ["--json"] if HAVE_JSON else [],

@@ -43,8 +43,11 @@ static void print_engine(const struct run *run)
 void figures_print(const struct run *run)
 {
     const struct figures *figures = &run->figures;
+    struct bn_engine_stats stats;
     if (run->settings.quiet || !run->device)
         return;
+    BN_INIT(stats);
+    bn_engine_get_stats(run->engine, &stats);
     bool color = tool_use_color((enum tool_color)run->settings.color, STDERR_FILENO);
     const struct bn_device_info *device = bn_device_get_info(run->device);
     if (color)
@@ -56,6 +59,9 @@ void figures_print(const struct run *run)
     fprintf(stderr, "%s%s%s", device->id, device->isa[0] ? " " : "", device->isa);
     if (device->threads)
         fprintf(stderr, ", %u thread%s", device->threads, device->threads == 1 ? "" : "s");
+    if (stats.recoveries)
+        fprintf(stderr, "; device lost %llu time%s", (unsigned long long)stats.recoveries,
+                stats.recoveries == 1 ? "" : "s");
     fprintf(stderr, "; memory %.0f MiB; seed %llu", (double)figures_peak_memory() / 1048576.0,
             (unsigned long long)run->seed);
     fputs(color ? "\033[0m\n" : "\n", stderr);

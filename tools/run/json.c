@@ -72,6 +72,8 @@ static void add_place(json_t *object, struct run *run)
     json_object_set_new(object, "context", json_integer(bn_engine_get_config(run->engine)->n_ctx));
     json_object_set_new(object, "kv_bytes", json_integer((json_int_t)stats.kv_bytes));
     json_object_set_new(object, "memory_bytes", json_integer((json_int_t)figures_peak_memory()));
+    json_object_set_new(object, "device_recoveries", json_integer((json_int_t)stats.recoveries));
+    json_object_set_new(object, "restored_rows", json_integer((json_int_t)stats.restored_rows));
     json_object_set_new(object, "version", text_of(bn_version()));
 }
 

@@ -66,15 +66,8 @@ static int open_model(struct run *run)
 static int open_device(struct run *run)
 {
     const struct settings *settings = &run->settings;
-    struct bn_device_options options;
     struct bn_error err = {0};
-    BN_INIT(options);
-    options.threads = settings->threads;
-    options.wait = settings->wait ? BN_WAIT_SPIN : BN_WAIT_SLEEP;
-    options.packing = (enum bn_packing)settings->packing;
-    options.isa = settings->isa;
-    options.fault = settings->fault;
-    if (bn_device_open(run->runtime, settings->device, &options, &run->device, &err))
+    if (run_open_device(run, settings->device, &err))
         return tool_fail_device(PROGRAM, &err, NULL);
     const char *named = getenv("BITNET_DEVICE");
     if (settings->verbose && !settings->device && !(named && *named))
@@ -129,8 +122,13 @@ int run_open(struct run *run, uint32_t n_ctx, uint32_t n_outputs)
     config.n_outputs = n_outputs;
     config.head = (enum bn_head)run->settings.head;
     config.load = run->settings.mmap < 0 ? BN_LOAD_AUTO : run->settings.mmap ? BN_LOAD_MAP : BN_LOAD_COPY;
-    if (bn_engine_create(run->runtime, run->model, run->device, &config, &run->engine, &err))
+    enum bn_result result;
+    do
+        result = bn_engine_create(run->runtime, run->model, run->device, &config, &run->engine, &err);
+    while (result == BN_ERR_DEVICE_LOST && run_replace_device(run, &err));
+    if (result)
         return tool_fail_device(PROGRAM, &err, NULL);
+    run_watch_device(run);
     return open_session(run);
 }
 

@@ -9,6 +9,8 @@
 
 #define PROGRAM "bitnet-run"
 
+enum { ON_LOST_REOPEN, ON_LOST_CPU, ON_LOST_FAIL }; // --on-device-lost
+
 // What the command line says; options.c has the table.
 struct settings {
     const char *model, *models;
@@ -29,7 +31,7 @@ struct settings {
     const char *device, *isa, *fault;
     bool list_devices;
     uint32_t threads;
-    int head, wait, packing, mmap;
+    int head, wait, packing, mmap, on_device_lost;
     int64_t log_probs;
     const char *perplexity;
     bool json, verbose, quiet;
@@ -57,6 +59,9 @@ struct run {
     struct bn_session *session;
     const struct bn_tokenizer *tokenizer;
     struct figures figures;
+    unsigned losses;      // of the device, since the session grew
+    size_t lost_at;       // its length at the last one
+    char lost_device[72]; // the name under which it can be opened again
 };
 
 // All functions below that return int return an exit code; what is not 0 has been told.
@@ -64,6 +69,14 @@ struct run {
 // Opens the model, the device, the engine and a session. n_ctx 0: see struct bn_engine_config.
 int run_open(struct run *run, uint32_t n_ctx, uint32_t n_outputs);
 void run_close(struct run *run);
+
+// lost.c. Opens run->device; returns what the library says.
+int run_open_device(struct run *run, const char *selector, struct bn_error *err);
+// After *err said that the device is lost: closes it and opens the next one, as --on-device-lost says. False: that is the
+// end, and *err says why.
+bool run_replace_device(struct run *run, struct bn_error *err);
+// From now on steps survive a lost device.
+void run_watch_device(struct run *run);
 int run_list_devices(struct run *run);
 
 // Text to ids. Ownership: the caller frees *ids.
