@@ -40,6 +40,8 @@ _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated in flo
 #define QUANT_MIN -128.0f
 #define QUANT_FLOOR 1e-5f     // least absolute maximum of a quantised row
 #define QUANT16_MAX 32639.0f  // 127 * 256 + 127: both planes are int8
+#define QUERY_MAX 32767.0f    // times 127, over 512 elements: an int32
+#define ROUND16 0x1.8p23f     // leaves an integer rounded to nearest even in the low bits of the sum
 #define GELU_C1 1.5957691216f // 2 sqrt(2 / pi)
 #define GELU_C3 0.0713548163f // 0.044715 times that
 #define INFINITY_BITS 0x7f800000u
@@ -193,6 +195,11 @@ static inline float quantise16_scale(float absmax)
     return QUANT16_MAX / (absmax > QUANT_FLOOR ? absmax : QUANT_FLOOR);
 }
 
+static inline float query_scale(float absmax)
+{
+    return QUERY_MAX / (absmax > QUANT_FLOOR ? absmax : QUANT_FLOOR);
+}
+
 static inline float inverse_rms(float sum_of_squares, size_t n, float eps)
 {
     return 1.0f / sqrtf(sum_of_squares / (float)n + eps);
@@ -202,7 +209,15 @@ static inline float inverse_rms(float sum_of_squares, size_t n, float eps)
 static inline const uint8_t *attend_row(const struct bn_attend *a, uint64_t offset, uint32_t position)
 {
     const uint8_t *page = a->pool + a->pages[position / BN_PAGE_POSITIONS] * a->page_bytes;
-    return page + offset + (size_t)(position % BN_PAGE_POSITIONS) * a->head_dim * 2;
+    return page + offset + (size_t)(position % BN_PAGE_POSITIONS) * a->head_dim * bn_kv_element_bytes(a->kv_type);
+}
+
+// The step of the int8 row of a position; those of the page's later positions follow.
+static inline const float *attend_step(const struct bn_attend *a, uint64_t offset, uint32_t position)
+{
+    const uint8_t *page = a->pool + a->pages[position / BN_PAGE_POSITIONS] * a->page_bytes;
+    const float *steps = (const float *)(const void *)(page + bn_kv_steps_offset(offset, a->head_dim));
+    return steps + position % BN_PAGE_POSITIONS;
 }
 
 static inline float *attend_scores(const struct bn_attend *a, size_t head)
@@ -219,6 +234,52 @@ static inline float *attend_skip(const struct bn_attend *a, size_t head)
     for (uint32_t i = 0; i < a->skip; i++)
         scores[i] = -INFINITY;
     return scores;
+}
+
+// What to fetch while other rows are computed, as the hardware does not follow from page to page: K in order, some rows
+// early; V column by column, from the next page. Into the second level: the first one's few fill buffers would be the limit.
+#define K_AHEAD 32
+
+static inline const char *attend_ahead(const struct bn_attend *a, uint64_t offset, uint32_t position)
+{
+    return (const char *)attend_row(a, offset, position < a->n_positions ? position : 0);
+}
+
+// Int8 rows: a query of 16 bits, so that scores are exact sums of products. Returns what such a product with a row of step 1
+// is multiplied by. If the query is not finite that is NaN, and every score will be.
+static inline float attend_query(const struct bn_attend *a, size_t head, int16_t *restrict out)
+{
+    const float *restrict q = a->q + head * a->head_dim;
+    uint32_t most[SUMS] = {0};
+    for (size_t d = 0; d < a->head_dim; d += SUMS)
+        for (size_t j = 0; j < SUMS; j++)
+            most[j] = abs_bits(q[d + j]) > most[j] ? abs_bits(q[d + j]) : most[j];
+    for (size_t j = 1; j < SUMS; j++)
+        most[0] = most[j] > most[0] ? most[j] : most[0];
+    bool finite = most[0] < INFINITY_BITS;
+    float scale = finite ? query_scale(bits_float(most[0])) : 0.0f;
+    for (size_t d = 0; d < a->head_dim; d += SUMS)
+        for (size_t j = 0; j < SUMS; j++) {
+            float v = finite ? q[d + j] * scale : 0.0f;
+            v = v > QUERY_MAX ? QUERY_MAX : v < -QUERY_MAX ? -QUERY_MAX : v;
+            out[d + j] = (int16_t)float_bits(v + ROUND16); // to nearest even: the low bits of the sum
+        }
+    return finite ? a->scale / scale : NAN;
+}
+
+static inline void multiply16(float *restrict x, const float *restrict by)
+{
+    for (size_t i = 0; i < SUMS; i++)
+        x[i] *= by[i];
+}
+
+// Weights of int8 rows of V: those of their positions times their steps, which the denominator has no part in. Past the last
+// position, within the rounded length, they are anything.
+static inline void attend_weigh(const struct bn_attend *a, size_t head)
+{
+    float *p = attend_scores(a, head);
+    for (uint32_t i = 0; i < a->n_positions; i += SUMS)
+        multiply16(p + i, attend_step(a, a->v_offset, i));
 }
 
 #endif

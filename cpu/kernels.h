@@ -13,11 +13,12 @@ struct bn_attend {
     const uint8_t *pool;
     const uint32_t *pages; // entry i holds positions 64 i .. 64 i + 63
     uint64_t page_bytes;
-    uint64_t k_offset, v_offset; // byte offsets within a page of this layer's and head's f16 [64][head_dim]
-    uint32_t n_positions;        // attended: 0 .. n_positions - 1; at least 1
-    uint32_t group, head_dim;    // head_dim: a multiple of 16, at most 512
-    float scale;                 // 1 / sqrt(head_dim)
-    uint32_t skip;               // the first positions, fewer than n_positions, are not attended after all
+    uint64_t k_offset, v_offset; // byte offsets within a page of this layer's and head's rows, and steps behind them
+    enum bn_kv_type kv_type;
+    uint32_t n_positions;     // attended: 0 .. n_positions - 1; at least 1
+    uint32_t group, head_dim; // head_dim: a multiple of 16, at most 512
+    float scale;              // 1 / sqrt(head_dim)
+    uint32_t skip;            // the first positions, fewer than n_positions, are not attended after all
 };
 
 // A ternary product whose scales reach groups of columns: out[i][r] = sum16 over the groups g of a row of the pairs

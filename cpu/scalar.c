@@ -201,14 +201,38 @@ static float dot_row(enum bn_layout layout, const void *row, const float *x, siz
     return sum_tree(s);
 }
 
+// Element d of a row of K or V.
+static float kv_value(enum bn_kv_type type, const uint8_t *row, size_t d)
+{
+    return type == BN_KV_INT8 ? (float)(int8_t)row[d] : load_weight(BN_LAYOUT_F16, row, d);
+}
+
+static void scores_int8(const struct bn_attend *a, size_t head, float *scores)
+{
+    int16_t q[MAX_HEAD_DIM];
+    float unit = attend_query(a, head, q);
+    for (uint32_t i = 0; i < a->n_positions; i++) {
+        const int8_t *k = (const int8_t *)attend_row(a, a->k_offset, i);
+        int32_t sum = 0;
+        for (size_t d = 0; d < a->head_dim; d++)
+            sum += k[d] * q[d];
+        scores[i] = (float)sum * (*attend_step(a, a->k_offset, i) * unit);
+    }
+}
+
+static void scores_f16(const struct bn_attend *a, size_t head, float *scores)
+{
+    for (uint32_t i = 0; i < a->n_positions; i++)
+        scores[i] =
+            dot_row(BN_LAYOUT_F16, attend_row(a, a->k_offset, i), a->q + head * a->head_dim, a->head_dim) * a->scale;
+}
+
 static void attend(const struct bn_attend *a)
 {
     size_t n = a->n_positions, dim = a->head_dim;
     for (size_t h = 0; h < a->group; h++) {
-        const float *q = a->q + h * dim;
         float *out = a->out + h * dim, *p = attend_scores(a, h);
-        for (uint32_t i = 0; i < n; i++)
-            p[i] = dot_row(BN_LAYOUT_F16, attend_row(a, a->k_offset, i), q, dim) * a->scale;
+        (a->kv_type == BN_KV_INT8 ? scores_int8 : scores_f16)(a, h, p);
         attend_skip(a, h);
         float max = p[0];
         for (size_t i = 1; i < n; i++)
@@ -220,15 +244,17 @@ static void attend(const struct bn_attend *a)
             s[i % SUMS] += p[i];
         }
         float denominator = sum_tree(s);
+        if (a->kv_type == BN_KV_INT8)
+            attend_weigh(a, h);
 
         memset(out, 0, dim * sizeof *out);
         for (uint32_t i = 0; i < n;) {
             size_t end = n - i < BN_PAGE_POSITIONS ? n : i + BN_PAGE_POSITIONS;
             const uint8_t *v = attend_row(a, a->v_offset, i);
             float block[MAX_HEAD_DIM] = {0};
-            for (; i < end; i++, v += 2 * dim)
+            for (; i < end; i++, v += dim * bn_kv_element_bytes(a->kv_type))
                 for (size_t d = 0; d < dim; d++)
-                    block[d] = fmaf(p[i], load_weight(BN_LAYOUT_F16, v, d), block[d]);
+                    block[d] = fmaf(p[i], kv_value(a->kv_type, v, d), block[d]);
             for (size_t d = 0; d < dim; d++)
                 out[d] += block[d];
         }

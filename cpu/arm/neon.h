@@ -60,6 +60,17 @@ INLINE struct sixteen load_weights(enum bn_layout layout, const void *row, size_
          vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(b), 16)), vreinterpretq_f32_u32(vshll_high_n_u16(b, 16))}};
 }
 
+// Elements d .. d + 15 of a row of V.
+INLINE struct sixteen load_kv(const enum bn_kv_type type, const uint8_t *row, size_t d)
+{
+    if (type == BN_KV_F16)
+        return load_weights(BN_LAYOUT_F16, row, d);
+    int8x16_t q = vld1q_s8((const int8_t *)row + d);
+    int16x8_t a = vmovl_s8(vget_low_s8(q)), b = vmovl_high_s8(q);
+    return (struct sixteen){{vcvtq_f32_s32(vmovl_s16(vget_low_s16(a))), vcvtq_f32_s32(vmovl_high_s16(a)),
+                             vcvtq_f32_s32(vmovl_s16(vget_low_s16(b))), vcvtq_f32_s32(vmovl_high_s16(b))}};
+}
+
 INLINE float32x4_t quarter_sums(struct sixteen s)
 {
     return vaddq_f32(vaddq_f32(s.v[0], s.v[2]), vaddq_f32(s.v[1], s.v[3]));
@@ -331,6 +342,35 @@ static void attend_scores4(const struct bn_attend *a, uint32_t position, uint32_
     }
 }
 
+// Scores of one head with int8 rows: exact sums, so their order is free. Four positions at a time; those past the last are
+// rows of the same page.
+static void int8_scores(const struct bn_attend *a, size_t h)
+{
+    int16_t q[MAX_HEAD_DIM];
+    const size_t dim = a->head_dim;
+    const float unit = attend_query(a, h, q);
+    float *scores = attend_scores(a, h);
+    for (uint32_t i = 0; i < a->n_positions; i += 4) {
+        const int8_t *k = (const int8_t *)attend_row(a, a->k_offset, i);
+        int32x4_t sum[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+        for (size_t d = 0; d < dim; d += 16) {
+            int16x8_t x = vld1q_s16(q + d), y = vld1q_s16(q + d + 8);
+#pragma GCC unroll 4
+            for (size_t r = 0; r < 4; r++) {
+                int8x16_t row = vld1q_s8(k + r * dim + d);
+                int16x8_t low = vmovl_s8(vget_low_s8(row)), high = vmovl_high_s8(row);
+                sum[r] = vmlal_s16(sum[r], vget_low_s16(low), vget_low_s16(x));
+                sum[r] = vmlal_high_s16(sum[r], low, x);
+                sum[r] = vmlal_s16(sum[r], vget_low_s16(high), vget_low_s16(y));
+                sum[r] = vmlal_high_s16(sum[r], high, y);
+            }
+        }
+        int32x4_t sums = vpaddq_s32(vpaddq_s32(sum[0], sum[1]), vpaddq_s32(sum[2], sum[3]));
+        float32x4_t units = vmulq_n_f32(vld1q_f32(attend_step(a, a->k_offset, i)), unit);
+        vst1q_f32(scores + i, vmulq_f32(vcvtq_f32_s32(sums), units));
+    }
+}
+
 static float maximum(const float *p, size_t n)
 {
     float max = p[0];
@@ -365,10 +405,11 @@ static float soften(float *p, size_t n)
 }
 
 // Adds one block of values to the outputs of `heads` heads from h on; V is widened once for all of them.
-INLINE void attend_values(const struct bn_attend *a, size_t h, uint32_t position, size_t count, const size_t heads)
+INLINE void attend_values(const struct bn_attend *a, size_t h, uint32_t position, size_t count, const size_t heads,
+                          const enum bn_kv_type type)
 {
-    size_t dim = a->head_dim;
-    const uint16_t *v = (const uint16_t *)(const void *)attend_row(a, a->v_offset, position);
+    size_t dim = a->head_dim, row_bytes = dim * bn_kv_element_bytes(type);
+    const uint8_t *v = attend_row(a, a->v_offset, position);
     const float *p[4];
 #pragma GCC unroll 4
     for (size_t j = 0; j < heads; j++)
@@ -379,7 +420,7 @@ INLINE void attend_values(const struct bn_attend *a, size_t h, uint32_t position
         for (size_t j = 0; j < heads; j++)
             s[j] = zeros();
         for (size_t i = 0; i < count; i++) {
-            struct sixteen value = load_weights(BN_LAYOUT_F16, v + i * dim, d);
+            struct sixteen value = load_kv(type, v + i * row_bytes, d);
 #pragma GCC unroll 4
             for (size_t j = 0; j < heads; j++)
 #pragma GCC unroll 4
@@ -394,34 +435,47 @@ INLINE void attend_values(const struct bn_attend *a, size_t h, uint32_t position
     }
 }
 
-// The values and the division for `heads` heads from h on, whose scores are there.
-INLINE void attend_heads(const struct bn_attend *a, size_t h, const size_t heads)
+// The values and the division for `heads` heads from h on. Scores of f16 rows are there.
+INLINE void attend_heads(const struct bn_attend *a, size_t h, const size_t heads, const enum bn_kv_type type)
 {
     float denominator[4];
-    for (size_t j = 0; j < heads; j++)
+    for (size_t j = 0; j < heads; j++) {
+        if (type == BN_KV_INT8)
+            int8_scores(a, h + j);
         denominator[j] = soften(attend_skip(a, h + j), a->n_positions);
+        if (type == BN_KV_INT8)
+            attend_weigh(a, h + j);
+    }
     float *out = a->out + h * a->head_dim;
     memset(out, 0, heads * a->head_dim * sizeof *out);
     for (uint32_t i = 0; i < a->n_positions; i += BN_PAGE_POSITIONS) {
         size_t left = a->n_positions - i;
-        attend_values(a, h, i, left < BN_PAGE_POSITIONS ? left : BN_PAGE_POSITIONS, heads);
+        attend_values(a, h, i, left < BN_PAGE_POSITIONS ? left : BN_PAGE_POSITIONS, heads, type);
     }
     for (size_t j = 0; j < heads; j++, out += a->head_dim)
         for (size_t d = 0; d < a->head_dim; d += 4)
             vst1q_f32(out + d, vdivq_f32(vld1q_f32(out + d), vdupq_n_f32(denominator[j])));
 }
 
-static void attend(const struct bn_attend *a)
+INLINE void attend_type(const struct bn_attend *a, const enum bn_kv_type type)
 {
-    for (uint32_t i = 0; i < a->n_positions; i += 4)
+    for (uint32_t i = 0; type == BN_KV_F16 && i < a->n_positions; i += 4)
         attend_scores4(a, i, a->n_positions - i < 4 ? a->n_positions - i : 4);
     size_t h = 0;
     for (; h + 4 <= a->group; h += 4)
-        attend_heads(a, h, 4);
+        attend_heads(a, h, 4, type);
     for (; h + 2 <= a->group; h += 2)
-        attend_heads(a, h, 2);
+        attend_heads(a, h, 2, type);
     if (h < a->group)
-        attend_heads(a, h, 1);
+        attend_heads(a, h, 1, type);
+}
+
+static void attend(const struct bn_attend *a)
+{
+    if (a->kv_type == BN_KV_INT8)
+        attend_type(a, BN_KV_INT8);
+    else
+        attend_type(a, BN_KV_F16);
 }
 
 #endif

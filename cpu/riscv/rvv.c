@@ -31,6 +31,15 @@ INLINE vfloat32m4_t load_weights(enum bn_layout layout, const void *row, size_t 
     return __riscv_vreinterpret_f32m4(__riscv_vsll(__riscv_vzext_vf2(h, vl), 16, vl));
 }
 
+// Elements d .. d + vl - 1 of a row of V.
+INLINE vfloat32m4_t load_kv(const enum bn_kv_type type, const uint8_t *row, size_t d, size_t vl)
+{
+    if (type == BN_KV_F16)
+        return load_weights(BN_LAYOUT_F16, row, d, vl);
+    vint8m1_t q = __riscv_vle8_v_i8m1((const int8_t *)row + d, vl);
+    return __riscv_vfcvt_f_x_v_f32m4(__riscv_vsext_vf4_i32m4(q, vl), vl);
+}
+
 INLINE vfloat32m4_t splat(float f, size_t vl)
 {
     return __riscv_vfmv_v_f_f32m4(f, vl);
@@ -295,6 +304,24 @@ static void attend_scores2(const struct bn_attend *a, uint32_t position)
     }
 }
 
+// Scores of one head with int8 rows: exact sums, so their order is free.
+static void int8_scores(const struct bn_attend *a, size_t h)
+{
+    int16_t q[MAX_HEAD_DIM];
+    const float unit = attend_query(a, h, q);
+    for (uint32_t i = 0; i < a->n_positions; i++) {
+        const int8_t *k = (const int8_t *)attend_row(a, a->k_offset, i);
+        vint32m1_t sum = __riscv_vmv_v_x_i32m1(0, 1);
+        for (size_t d = 0, vl; d < a->head_dim; d += vl) {
+            vl = __riscv_vsetvl_e16m2(a->head_dim - d);
+            vint16m2_t row = __riscv_vsext_vf2_i16m2(__riscv_vle8_v_i8m1(k + d, vl), vl);
+            vint32m4_t products = __riscv_vwmul_vv_i32m4(row, __riscv_vle16_v_i16m2(q + d, vl), vl);
+            sum = __riscv_vredsum_vs_i32m4_i32m1(products, sum, vl);
+        }
+        attend_scores(a, h)[i] = (float)__riscv_vmv_x_s_i32m1_i32(sum) * (*attend_step(a, a->k_offset, i) * unit);
+    }
+}
+
 // Scores to weights; the denominator. A score of NaN is no maximum, but its weight is NaN, and so is the sum.
 static float soften(float *p, size_t n)
 {
@@ -324,7 +351,8 @@ INLINE void add_to(float *out, vfloat32m4_t block, size_t vl)
 }
 
 // Adds one block of values to the outputs of four heads from h on; V is widened once for all of them.
-static void attend_values4(const struct bn_attend *a, size_t h, uint32_t position, size_t count)
+INLINE void attend_values4(const struct bn_attend *a, size_t h, uint32_t position, size_t count,
+                           const enum bn_kv_type type)
 {
     size_t dim = a->head_dim;
     const uint8_t *v = attend_row(a, a->v_offset, position);
@@ -335,7 +363,7 @@ static void attend_values4(const struct bn_attend *a, size_t h, uint32_t positio
         vl = __riscv_vsetvl_e32m4(dim - d);
         vfloat32m4_t s0 = splat(0, vl), s1 = s0, s2 = s0, s3 = s0;
         for (size_t i = 0; i < count; i++) {
-            vfloat32m4_t value = load_weights(BN_LAYOUT_F16, v, i * dim + d, vl);
+            vfloat32m4_t value = load_kv(type, v, i * dim + d, vl);
             s0 = __riscv_vfmacc(s0, p[0][i], value, vl);
             s1 = __riscv_vfmacc(s1, p[1][i], value, vl);
             s2 = __riscv_vfmacc(s2, p[2][i], value, vl);
@@ -349,7 +377,8 @@ static void attend_values4(const struct bn_attend *a, size_t h, uint32_t positio
     }
 }
 
-static void attend_values1(const struct bn_attend *a, size_t h, uint32_t position, size_t count)
+INLINE void attend_values1(const struct bn_attend *a, size_t h, uint32_t position, size_t count,
+                           const enum bn_kv_type type)
 {
     size_t dim = a->head_dim;
     const uint8_t *v = attend_row(a, a->v_offset, position);
@@ -358,28 +387,33 @@ static void attend_values1(const struct bn_attend *a, size_t h, uint32_t positio
         vl = __riscv_vsetvl_e32m4(dim - d);
         vfloat32m4_t s = splat(0, vl);
         for (size_t i = 0; i < count; i++)
-            s = __riscv_vfmacc(s, p[i], load_weights(BN_LAYOUT_F16, v, i * dim + d, vl), vl);
+            s = __riscv_vfmacc(s, p[i], load_kv(type, v, i * dim + d, vl), vl);
         add_to(a->out + h * dim + d, s, vl);
     }
 }
 
-static void attend(const struct bn_attend *a)
+INLINE void attend_type(const struct bn_attend *a, const enum bn_kv_type type)
 {
     const size_t n = a->n_positions, dim = a->head_dim;
-    for (uint32_t i = 0; i < n; i += 2)
+    for (uint32_t i = 0; type == BN_KV_F16 && i < n; i += 2)
         attend_scores2(a, i);
     memset(a->out, 0, a->group * dim * sizeof *a->out);
     float denominator[4];
     for (size_t h = 0, heads; h < a->group; h += heads) {
         heads = a->group - h >= 4 ? 4 : 1;
-        for (size_t j = 0; j < heads; j++)
+        for (size_t j = 0; j < heads; j++) {
+            if (type == BN_KV_INT8)
+                int8_scores(a, h + j);
             denominator[j] = soften(attend_skip(a, h + j), n);
+            if (type == BN_KV_INT8)
+                attend_weigh(a, h + j);
+        }
         for (uint32_t i = 0; i < n; i += BN_PAGE_POSITIONS) {
             size_t count = n - i < BN_PAGE_POSITIONS ? n - i : BN_PAGE_POSITIONS;
             if (heads == 4)
-                attend_values4(a, h, i, count);
+                attend_values4(a, h, i, count, type);
             else
-                attend_values1(a, h, i, count);
+                attend_values1(a, h, i, count, type);
         }
         for (size_t j = 0; j < heads; j++) {
             float *out = a->out + (h + j) * dim;
@@ -389,6 +423,14 @@ static void attend(const struct bn_attend *a)
             }
         }
     }
+}
+
+static void attend(const struct bn_attend *a)
+{
+    if (a->kv_type == BN_KV_INT8)
+        attend_type(a, BN_KV_INT8);
+    else
+        attend_type(a, BN_KV_F16);
 }
 
 // Ternary products. A block's 32 bytes are two registers of 128 bits, or a part of longer ones. Codes 0, 1, 2 are multiplied

@@ -3,7 +3,7 @@
 #ifndef BN_CPU_X86_AVX2_H
 #define BN_CPU_X86_AVX2_H
 
-#include "cpu/x86/sum256.h"
+#include "cpu/x86/scores256.h"
 
 INLINE __m256 load_weight8(enum bn_layout layout, const void *row, size_t i)
 {
@@ -13,6 +13,14 @@ INLINE __m256 load_weight8(enum bn_layout layout, const void *row, size_t i)
     if (layout == BN_LAYOUT_F16)
         return _mm256_cvtph_ps(h);
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+}
+
+// Elements d .. d + 7 of a row of V.
+INLINE __m256 load_kv8(const enum bn_kv_type type, const uint8_t *row, size_t d)
+{
+    if (type == BN_KV_F16)
+        return load_weight8(BN_LAYOUT_F16, row, d);
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(row + d))));
 }
 
 INLINE __m128 halves_sum(__m256 lo, __m256 hi)
@@ -414,10 +422,11 @@ static float soften(float *p, size_t n)
 }
 
 // Adds one block of values to the outputs of `heads` heads from h on; V is widened once for all of them.
-INLINE void attend_values(const struct bn_attend *a, size_t h, uint32_t position, size_t count, const size_t heads)
+INLINE void attend_values(const struct bn_attend *a, size_t h, uint32_t position, size_t count, const size_t heads,
+                          const enum bn_kv_type type)
 {
-    size_t dim = a->head_dim;
-    const uint16_t *v = (const uint16_t *)(const void *)attend_row(a, a->v_offset, position);
+    size_t dim = a->head_dim, row_bytes = dim * bn_kv_element_bytes(type);
+    const uint8_t *v = attend_row(a, a->v_offset, position);
     const float *p[4];
 #pragma GCC unroll 4
     for (size_t j = 0; j < heads; j++)
@@ -428,8 +437,7 @@ INLINE void attend_values(const struct bn_attend *a, size_t h, uint32_t position
         for (size_t j = 0; j < heads; j++)
             lo[j] = hi[j] = _mm256_setzero_ps();
         for (size_t i = 0; i < count; i++) {
-            __m256 v0 = load_weight8(BN_LAYOUT_F16, v + i * dim, d);
-            __m256 v1 = load_weight8(BN_LAYOUT_F16, v + i * dim, d + 8);
+            __m256 v0 = load_kv8(type, v + i * row_bytes, d), v1 = load_kv8(type, v + i * row_bytes, d + 8);
 #pragma GCC unroll 4
             for (size_t j = 0; j < heads; j++) {
                 __m256 w = _mm256_broadcast_ss(p[j] + i);
@@ -446,34 +454,47 @@ INLINE void attend_values(const struct bn_attend *a, size_t h, uint32_t position
     }
 }
 
-// The values and the division for `heads` heads from h on, whose scores are there.
-INLINE void attend_heads(const struct bn_attend *a, size_t h, const size_t heads)
+// The values and the division for `heads` heads from h on. Scores of f16 rows are there.
+INLINE void attend_heads(const struct bn_attend *a, size_t h, const size_t heads, const enum bn_kv_type type)
 {
     float denominator[4];
-    for (size_t j = 0; j < heads; j++)
+    if (type == BN_KV_INT8)
+        int8_scores(a, h, heads);
+    for (size_t j = 0; j < heads; j++) {
         denominator[j] = soften(attend_skip(a, h + j), a->n_positions);
+        if (type == BN_KV_INT8)
+            attend_weigh(a, h + j);
+    }
     float *out = a->out + h * a->head_dim;
     memset(out, 0, heads * a->head_dim * sizeof *out);
     for (uint32_t i = 0; i < a->n_positions; i += BN_PAGE_POSITIONS) {
         size_t left = a->n_positions - i;
-        attend_values(a, h, i, left < BN_PAGE_POSITIONS ? left : BN_PAGE_POSITIONS, heads);
+        attend_values(a, h, i, left < BN_PAGE_POSITIONS ? left : BN_PAGE_POSITIONS, heads, type);
     }
     for (size_t j = 0; j < heads; j++, out += a->head_dim)
         for (size_t d = 0; d < a->head_dim; d += 8)
             _mm256_storeu_ps(out + d, _mm256_div_ps(_mm256_loadu_ps(out + d), _mm256_set1_ps(denominator[j])));
 }
 
-static void attend(const struct bn_attend *a)
+INLINE void attend_type(const struct bn_attend *a, const enum bn_kv_type type)
 {
-    for (uint32_t i = 0; i < a->n_positions; i += 4)
+    for (uint32_t i = 0; type == BN_KV_F16 && i < a->n_positions; i += 4)
         attend_scores4(a, i, a->n_positions - i < 4 ? a->n_positions - i : 4);
     size_t h = 0;
     for (; h + 4 <= a->group; h += 4)
-        attend_heads(a, h, 4);
+        attend_heads(a, h, 4, type);
     for (; h + 2 <= a->group; h += 2)
-        attend_heads(a, h, 2);
+        attend_heads(a, h, 2, type);
     if (h < a->group)
-        attend_heads(a, h, 1);
+        attend_heads(a, h, 1, type);
+}
+
+static void attend(const struct bn_attend *a)
+{
+    if (a->kv_type == BN_KV_INT8)
+        attend_type(a, BN_KV_INT8);
+    else
+        attend_type(a, BN_KV_F16);
 }
 
 #endif

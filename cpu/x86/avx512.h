@@ -2,9 +2,7 @@
 #ifndef BN_CPU_X86_AVX512_H
 #define BN_CPU_X86_AVX512_H
 
-#include <immintrin.h>
-
-#include "cpu/common.h"
+#include "cpu/x86/scores256.h"
 
 // The first n lanes of sixteen; all of them from 16 on.
 INLINE __mmask16 first_lanes(size_t n)
@@ -20,6 +18,14 @@ INLINE __m512 load_weight16(enum bn_layout layout, const void *row, size_t i)
     if (layout == BN_LAYOUT_F16)
         return _mm512_cvtph_ps(h);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+
+// Elements d .. d + 15 of a row of V.
+INLINE __m512 load_kv16(const enum bn_kv_type type, const uint8_t *row, size_t d)
+{
+    if (type == BN_KV_F16)
+        return load_weight16(BN_LAYOUT_F16, row, d);
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(row + d))));
 }
 
 INLINE float tree(__m512 v)
@@ -370,15 +376,6 @@ static void dot(enum bn_layout layout, const void *w, size_t rows, size_t cols, 
         dot_rows(BN_LAYOUT_BF16, w, rows, cols, x, out);
 }
 
-// What to fetch while other rows are computed, as the hardware does not follow from page to page: K in order, some rows
-// early; V column by column, from the next page. Into the second level: the first one's few fill buffers would be the limit.
-#define K_AHEAD 32
-
-INLINE const char *attend_ahead(const struct bn_attend *a, uint64_t offset, uint32_t position)
-{
-    return (const char *)attend_row(a, offset, position < a->n_positions ? position : 0);
-}
-
 // Scores of `heads` heads, 1, 2 or 4, from h on, with the 16 / heads positions from `position` on. Positions past the last
 // are rows of the same page; their scores, within the rounded length, are overwritten or ignored later.
 INLINE void attend_scores16(const struct bn_attend *a, size_t h, uint32_t position, const size_t heads)
@@ -441,21 +438,22 @@ static float soften(float *p, size_t n)
 }
 
 // Adds the values of `count` positions from v on, 16 * wide of their columns, to the outputs of `heads` heads.
-INLINE void attend_columns(const uint16_t *v, size_t dim, size_t count, const float *const *p, float *out,
-                           const char *ahead, const size_t heads, const size_t wide)
+INLINE void attend_columns(const uint8_t *v, size_t dim, size_t count, const float *const *p, float *out,
+                           const char *ahead, const size_t heads, const size_t wide, const enum bn_kv_type type)
 {
+    const size_t row_bytes = dim * bn_kv_element_bytes(type);
     __m512 s[4][4];
 #pragma GCC unroll 16
     for (size_t i = 0; i < heads * wide; i++)
         s[i / wide][i % wide] = _mm512_setzero_ps();
-    for (size_t i = 0; i < count; i++, v += dim, ahead += 2 * dim) {
+    for (size_t i = 0; i < count; i++, v += row_bytes, ahead += row_bytes) {
         __m512 value[4];
         _mm_prefetch(ahead, _MM_HINT_T1);
-        if (wide == 4)
+        if (wide == 4 && type == BN_KV_F16)
             _mm_prefetch(ahead + 64, _MM_HINT_T1);
 #pragma GCC unroll 4
         for (size_t c = 0; c < wide; c++)
-            value[c] = load_weight16(BN_LAYOUT_F16, v, 16 * c);
+            value[c] = load_kv16(type, v, 16 * c);
 #pragma GCC unroll 4
         for (size_t j = 0; j < heads; j++) {
             __m512 weight = _mm512_set1_ps(p[j][i]);
@@ -472,42 +470,55 @@ INLINE void attend_columns(const uint16_t *v, size_t dim, size_t count, const fl
 }
 
 // The attention of `heads` heads, 1, 2 or 4, from h on.
-INLINE void attend_heads(const struct bn_attend *a, size_t h, const size_t heads)
+INLINE void attend_heads(const struct bn_attend *a, size_t h, const size_t heads, const enum bn_kv_type type)
 {
-    const size_t n = a->n_positions, dim = a->head_dim;
-    for (uint32_t i = 0; i < n; i += 16 / heads)
+    const size_t n = a->n_positions, dim = a->head_dim, bytes = bn_kv_element_bytes(type);
+    if (type == BN_KV_INT8)
+        int8_scores(a, h, heads);
+    for (uint32_t i = 0; type == BN_KV_F16 && i < n; i += 16 / heads)
         attend_scores16(a, h, i, heads);
     float denominator[4], *out = a->out + h * dim;
-    for (size_t j = 0; j < heads; j++)
+    for (size_t j = 0; j < heads; j++) {
         denominator[j] = soften(attend_skip(a, h + j), n);
+        if (type == BN_KV_INT8)
+            attend_weigh(a, h + j);
+    }
     memset(out, 0, heads * dim * sizeof *out);
     for (uint32_t i = 0; i < n; i += BN_PAGE_POSITIONS) {
         size_t count = n - i < BN_PAGE_POSITIONS ? n - i : BN_PAGE_POSITIONS, d = 0;
-        const uint16_t *v = (const uint16_t *)(const void *)attend_row(a, a->v_offset, i);
+        const uint8_t *v = attend_row(a, a->v_offset, i);
         const char *ahead = attend_ahead(a, a->v_offset, i + BN_PAGE_POSITIONS);
         const float *p[4];
 #pragma GCC unroll 4
         for (size_t j = 0; j < heads; j++)
             p[j] = attend_scores(a, h + j) + i;
         for (; d + 64 <= dim; d += 64)
-            attend_columns(v + d, dim, count, p, out + d, ahead + 2 * d, heads, 4);
+            attend_columns(v + d * bytes, dim, count, p, out + d, ahead + d * bytes, heads, 4, type);
         for (; d < dim; d += 16)
-            attend_columns(v + d, dim, count, p, out + d, ahead + 2 * d, heads, 1);
+            attend_columns(v + d * bytes, dim, count, p, out + d, ahead + d * bytes, heads, 1, type);
     }
     for (size_t j = 0; j < heads; j++, out += dim)
         for (size_t d = 0; d < dim; d += 16)
             _mm512_storeu_ps(out + d, _mm512_div_ps(_mm512_loadu_ps(out + d), _mm512_set1_ps(denominator[j])));
 }
 
-static void attend(const struct bn_attend *a)
+INLINE void attend_type(const struct bn_attend *a, const enum bn_kv_type type)
 {
     size_t h = 0;
     for (; h + 4 <= a->group; h += 4)
-        attend_heads(a, h, 4);
+        attend_heads(a, h, 4, type);
     for (; h + 2 <= a->group; h += 2)
-        attend_heads(a, h, 2);
+        attend_heads(a, h, 2, type);
     if (h < a->group)
-        attend_heads(a, h, 1);
+        attend_heads(a, h, 1, type);
+}
+
+static void attend(const struct bn_attend *a)
+{
+    if (a->kv_type == BN_KV_INT8)
+        attend_type(a, BN_KV_INT8);
+    else
+        attend_type(a, BN_KV_F16);
 }
 
 #endif

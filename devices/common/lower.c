@@ -72,7 +72,7 @@ static uint32_t layout_constant(enum bn_layout layout)
 
 static uint32_t page_bytes(const struct bn_op *op)
 {
-    return (uint32_t)bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim);
+    return (uint32_t)bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim, op->kv_type);
 }
 
 struct lowering {

@@ -137,7 +137,7 @@ static void cpu_caps(struct bn_device *device, struct bn_caps *caps)
                              .host_memory = true,
                              .ring_capacity = BN_RING_CAPACITY,
                              .op_options = BN_OP_WITH_PLANES | BN_OP_WITH_WINDOW | BN_OP_WITH_HEAD_NORM |
-                                           BN_OP_WITH_GELU | BN_OP_WITH_SCALE};
+                                           BN_OP_WITH_GELU | BN_OP_WITH_SCALE | BN_OP_WITH_INT8_KV};
 }
 
 static bool cpu_supports(struct bn_device *device, enum bn_op_kind kind, enum bn_layout layout)

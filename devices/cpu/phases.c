@@ -15,6 +15,8 @@ enum { LONG_TILES = 16 };
 // their speed on a machine that is busy with other things.
 enum { SHARE_FROM = 256 << 10 };
 
+enum { MAX_HEAD_DIM = 512 }; // the front door's
+
 #define HOST(span) bn_span_host(&phase->op->span)
 
 static uint32_t tiles(uint32_t rows, uint32_t tile)
@@ -200,15 +202,44 @@ static uint8_t *page_of(const struct phase *phase, const struct bn_slot_row *row
     const struct bn_slot_seq *seqs = slot_at(phase, phase->slot->seq_at);
     const uint32_t *pages = slot_at(phase, phase->slot->page_at);
     uint32_t page = pages[seqs[row->seq].first_page + row->position / BN_PAGE_POSITIONS];
-    return (uint8_t *)HOST(kv) + page * bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim);
+    return (uint8_t *)HOST(kv) + page * bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim, op->kv_type);
 }
 
-static bool all_finite_f16(const uint16_t *x, uint32_t n)
+static bool store_f16(const struct phase *phase, const float *x, uint8_t *to)
 {
-    uint32_t bad = 0;
+    uint16_t *row = (uint16_t *)(void *)to;
+    uint32_t n = phase->op->head_dim, bad = 0;
+    phase->kernels->narrow_f16(x, n, row);
     for (uint32_t i = 0; i < n; i++)
-        bad |= (x[i] & 0x7c00) == 0x7c00;
+        bad |= (row[i] & 0x7c00) == 0x7c00;
     return !bad;
+}
+
+static bool store_int8(const struct phase *phase, const float *x, uint8_t *to, float *step)
+{
+    _Alignas(64) float padded[MAX_HEAD_DIM] = {0}; // the kernel takes multiples of 64
+    _Alignas(64) int8_t q[MAX_HEAD_DIM];
+    struct bn_row_scale scale;
+    uint32_t n = phase->op->head_dim;
+    memcpy(padded, x, n * sizeof(*x));
+    if (!phase->kernels->quantise(padded, NULL, (n + 63) / 64 * 64, 0, q, &scale))
+        return false;
+    memcpy(to, q, n);
+    *step = 1.0f / scale.scale;
+    return true;
+}
+
+// Stores one head of K (which = 0) or V; false if it has what the type of the pool cannot hold.
+static bool store_head(const struct phase *phase, uint8_t *page, uint32_t which, uint32_t h, uint32_t position,
+                       const float *x)
+{
+    const struct bn_op *op = phase->op;
+    uint64_t rows = bn_kv_row_offset(op->layer, which, h, 0, op->kv_heads, op->head_dim, op->kv_type);
+    uint64_t at = bn_kv_row_offset(op->layer, which, h, position, op->kv_heads, op->head_dim, op->kv_type);
+    if (op->kv_type == BN_KV_F16)
+        return store_f16(phase, x, page + at);
+    float *steps = (float *)(void *)(page + bn_kv_steps_offset(rows, op->head_dim));
+    return store_int8(phase, x, page + at, &steps[position % BN_PAGE_POSITIONS]);
 }
 
 // Norms, turns and stores a row: q, k and v are f32 of its heads.
@@ -233,12 +264,9 @@ void bn_cpu_append_row(const struct phase *phase, uint32_t r, float *q, float *k
     kernels->rope(k, op->kv_heads, op->head_dim, table, op->rope_order);
     uint8_t *page = page_of(phase, row);
     for (uint32_t h = 0; h < op->kv_heads; h++) {
-        uint64_t k_at = bn_kv_row_offset(op->layer, 0, h, row->position, op->kv_heads, op->head_dim);
-        uint64_t v_at = bn_kv_row_offset(op->layer, 1, h, row->position, op->kv_heads, op->head_dim);
-        uint16_t *to_k = (uint16_t *)(page + k_at), *to_v = (uint16_t *)(page + v_at);
-        kernels->narrow_f16(k + (size_t)h * op->head_dim, op->head_dim, to_k);
-        kernels->narrow_f16(v + (size_t)h * op->head_dim, op->head_dim, to_v);
-        if (!all_finite_f16(to_k, op->head_dim) || !all_finite_f16(to_v, op->head_dim))
+        size_t at = (size_t)h * op->head_dim;
+        if (!store_head(phase, page, 0, h, row->position, k + at) ||
+            !store_head(phase, page, 1, h, row->position, v + at))
             bn_cpu_not_finite(phase);
     }
 }
@@ -272,13 +300,14 @@ static void run_attention(const struct phase *phase, const struct worker *worker
             .scores = (float *)worker->scratch,
             .pool = HOST(kv),
             .pages = pages + seqs[row->seq].first_page + first_page,
-            .page_bytes = bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim),
-            .k_offset = bn_kv_row_offset(op->layer, 0, h, 0, op->kv_heads, op->head_dim),
-            .v_offset = bn_kv_row_offset(op->layer, 1, h, 0, op->kv_heads, op->head_dim),
+            .page_bytes = bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim, op->kv_type),
+            .k_offset = bn_kv_row_offset(op->layer, 0, h, 0, op->kv_heads, op->head_dim, op->kv_type),
+            .v_offset = bn_kv_row_offset(op->layer, 1, h, 0, op->kv_heads, op->head_dim, op->kv_type),
             .n_positions = end_position - first_page * BN_PAGE_POSITIONS,
             .skip = first % BN_PAGE_POSITIONS,
             .group = group,
             .head_dim = op->head_dim,
+            .kv_type = op->kv_type,
             .scale = 1.0f / sqrtf((float)op->head_dim),
         };
         phase->kernels->attend(&args);
@@ -330,7 +359,7 @@ static void run_kv_copy(const struct phase *phase, const struct worker *worker, 
 {
     const struct bn_op *op = phase->op;
     const struct bn_slot_copy *copies = slot_at(phase, phase->slot->copy_at);
-    uint64_t bytes = bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim);
+    uint64_t bytes = bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim, op->kv_type);
     uint8_t *pool = HOST(kv);
     for (uint32_t i = begin; i < end; i++)
         memcpy(pool + copies[i].to * bytes, pool + copies[i].from * bytes, bytes);

@@ -129,7 +129,7 @@ static void run_kv_copy(const struct command *command, const struct bn_op *op)
 {
     const struct bn_slot *slot = command->slot;
     const struct bn_slot_copy *copies = (const void *)((const uint8_t *)slot + slot->copy_at);
-    uint64_t bytes = bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim);
+    uint64_t bytes = bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim, op->kv_type);
     uint8_t *pool = bn_span_host(&op->kv);
     for (uint32_t i = 0; i < slot->n_copies; i++)
         memcpy(pool + copies[i].to * bytes, pool + copies[i].from * bytes, bytes);

@@ -26,6 +26,9 @@ struct bn_engine_config {
     uint32_t n_outputs;   // most rows of logits of one step; 0: n_sessions
     enum bn_head head;
     enum bn_load_mode load;
+    // INT8 takes half of the memory, and at great depths half of the bytes of a token, for a small error in every result
+    // (docs/numerics.md); refused where the device has no BN_OP_WITH_INT8_KV.
+    enum bn_kv_type kv_type;
 };
 
 // A model placed on a device, with its KV pool.

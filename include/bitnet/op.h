@@ -91,8 +91,8 @@ enum bn_op_kind {
     // out f32 [R][w[0].rows] = w[0] * in, plus in3 (f32, same shape, may be the same memory as out) if present.
     BN_OP_MATMUL,
     // q, k, v = w[0..2] * in; RMSNorm of each head of q with norm and of k with norm2, if they are present; RoPE on q and k
-    // at slot.row[r].position; out f32 [R][heads * head_dim] = q; k and v are rounded to f16 and stored in the KV pool; none
-    // may leave its range.
+    // at slot.row[r].position; out f32 [R][heads * head_dim] = q; k and v are rounded to the type of the KV pool and stored in
+    // it; none may leave the range of f16 there.
     BN_OP_QKV,
     // out f32 [R][heads * head_dim]: softmax(q k^T / sqrt(head_dim)) v over positions 0..slot.row[r].position, the last
     // op.window of them if that is not 0.
@@ -134,6 +134,17 @@ enum bn_op_activation { BN_OP_RELU2 = 1, BN_OP_SILU = 2, BN_OP_GELU = 3 };
 // Which two features of a head RoPE turns together: i and i + head_dim/2 (NEOX), or 2i and 2i + 1.
 enum bn_rope_order { BN_ROPE_HALVES, BN_ROPE_PAIRS };
 
+// The KV pool is an array of pages. A page holds BN_PAGE_POSITIONS positions of every layer:
+// [layer][0 = K, 1 = V][kv_head], each of them BN_PAGE_POSITIONS rows of head_dim elements of the pool's type. This is the
+// canonical form too, in which pages leave a device. The type is part of what a page says: nothing converts it.
+#define BN_PAGE_POSITIONS 64
+
+// Types of K and V. INT8 is for devices with BN_OP_WITH_INT8_KV.
+enum bn_kv_type {
+    BN_KV_F16,  // [position][head_dim]
+    BN_KV_INT8, // int8 [position][head_dim], then f32 [position]: an element is its int8 times the step of its row
+};
+
 // One op. Operands and weights that its kind does not name stay empty; of the rest it reads what its kind needs.
 struct bn_op {
     enum bn_op_kind kind;
@@ -142,7 +153,7 @@ struct bn_op {
     struct bn_span in, in2, in3, out, out2; // a q8 pair is in and in2, or out and out2
     struct bn_span norm, norm2;             // f32 [cols]; of heads: f32 [head_dim]
     struct bn_weight w[3];                  // q, k, v; gate, up; or one
-    struct bn_span kv;                      // KV pool, see bn_kv_page_bytes
+    struct bn_span kv;                      // KV pool of kv_type, see bn_kv_page_bytes
     struct bn_span rope;                    // f32 [positions][head_dim / 2][2]: cosine, sine
     float eps;                              // of the norm
     enum bn_op_activation activation;
@@ -153,6 +164,7 @@ struct bn_op {
     uint32_t planes;                              // of the quantised activations; 0 and 1: one
     uint32_t window;                              // of attention; 0: everything
     float scale;                                  // of BN_OP_EMBED; 0: none
+    enum bn_kv_type kv_type;                      // of the ops with a KV pool
 };
 
 // What an op asks for beyond its kind; a device says in bn_caps.op_options which of them it runs.
@@ -161,7 +173,8 @@ enum bn_op_option {
     BN_OP_WITH_WINDOW = 2,
     BN_OP_WITH_HEAD_NORM = 4,
     BN_OP_WITH_GELU = 8,
-    BN_OP_WITH_SCALE = 16
+    BN_OP_WITH_SCALE = 16,
+    BN_OP_WITH_INT8_KV = 32
 };
 
 // Planes of the quantised activations that the op gives or takes: 1 or 2.
@@ -176,10 +189,6 @@ struct bn_row_scale {
     float scale;
     int32_t sum;
 };
-
-// The KV pool is an array of pages. A page holds BN_PAGE_POSITIONS positions of every layer:
-// [layer][0 = K, 1 = V][kv_head][position % BN_PAGE_POSITIONS][head_dim] of f16. This is the canonical form too.
-#define BN_PAGE_POSITIONS 64
 
 // The state slot: what changes from step to step. It starts with this header; the arrays follow at the byte offsets
 // given, in memory that host and device both see. A slot belongs to the device from submit to its timeline value.
@@ -250,18 +259,37 @@ struct bn_slot_limits {
     uint32_t rows, seqs, pages, outputs, copies;
 };
 
-// Sizes, for checks: bytes of one KV page of a model.
-static inline uint64_t bn_kv_page_bytes(uint32_t n_layers, uint32_t kv_heads, uint32_t head_dim)
+// Bytes of an element of K or V in its row.
+static inline uint64_t bn_kv_element_bytes(enum bn_kv_type type)
 {
-    return (uint64_t)n_layers * 2 * kv_heads * BN_PAGE_POSITIONS * head_dim * 2;
+    return type == BN_KV_INT8 ? 1 : 2;
+}
+
+// Bytes of the rows of one head in a page: its K or its V of one layer.
+static inline uint64_t bn_kv_head_bytes(uint32_t head_dim, enum bn_kv_type type)
+{
+    return BN_PAGE_POSITIONS * (head_dim * bn_kv_element_bytes(type) + (type == BN_KV_INT8 ? sizeof(float) : 0));
+}
+
+// Sizes, for checks: bytes of one KV page of a model.
+static inline uint64_t bn_kv_page_bytes(uint32_t n_layers, uint32_t kv_heads, uint32_t head_dim, enum bn_kv_type type)
+{
+    return (uint64_t)n_layers * 2 * kv_heads * bn_kv_head_bytes(head_dim, type);
 }
 
 // Byte offset of a K (which = 0) or V (which = 1) row within its page.
 static inline uint64_t bn_kv_row_offset(uint32_t layer, uint32_t which, uint32_t head, uint32_t position,
-                                        uint32_t kv_heads, uint32_t head_dim)
+                                        uint32_t kv_heads, uint32_t head_dim, enum bn_kv_type type)
 {
-    uint64_t row = ((uint64_t)(layer * 2 + which) * kv_heads + head) * BN_PAGE_POSITIONS;
-    return (row + position % BN_PAGE_POSITIONS) * head_dim * 2;
+    uint64_t before = (uint64_t)(layer * 2 + which) * kv_heads + head;
+    return before * bn_kv_head_bytes(head_dim, type) +
+           position % BN_PAGE_POSITIONS * head_dim * bn_kv_element_bytes(type);
+}
+
+// Byte offset of the steps, f32 [BN_PAGE_POSITIONS], behind int8 rows that start at byte `rows`.
+static inline uint64_t bn_kv_steps_offset(uint64_t rows, uint32_t head_dim)
+{
+    return rows + (uint64_t)BN_PAGE_POSITIONS * head_dim;
 }
 
 #ifdef __cplusplus

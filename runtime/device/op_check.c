@@ -110,7 +110,7 @@ static uint64_t needed(const struct bn_op *op, enum extent extent)
     case EXTENT_ROWS_TOP:
         return rows * sizeof(struct bn_top);
     case EXTENT_PAGES:
-        return bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim);
+        return bn_kv_page_bytes(op->n_layers, op->kv_heads, op->head_dim, op->kv_type);
     case EXTENT_ROPE:
         return (uint64_t)op->positions * op->head_dim * f32;
     default:
@@ -215,6 +215,8 @@ static enum bn_result check_shape(const struct check *check)
         return wrong(check, BN_ERR_ARGUMENT, "layer", "out of range");
     if (op->positions == 0)
         return wrong(check, BN_ERR_ARGUMENT, "positions", "must not be 0");
+    if (op->kv_type > BN_KV_INT8)
+        return wrong(check, BN_ERR_ARGUMENT, "kv_type", "no such type");
     if (is_qkv && (op->w[0].rows != op->heads * op->head_dim || op->w[1].rows != op->kv_heads * op->head_dim ||
                    op->w[2].rows != op->w[1].rows))
         return wrong(check, BN_ERR_ARGUMENT, "w", "the rows of q, k and v do not fit the heads");
@@ -237,6 +239,7 @@ static enum bn_result check_options(const struct check *check)
          (op->kind == BN_OP_GATE_UP || op->kind == BN_OP_NORM_GATE_UP || op->kind == BN_OP_ACTIVATE) &&
              op->activation == BN_OP_GELU},
         {"scale", BN_OP_WITH_SCALE, op->kind == BN_OP_EMBED && op->scale != 0},
+        {"kv_type int8", BN_OP_WITH_INT8_KV, op->kv.buffer && op->kv_type == BN_KV_INT8},
     };
     struct bn_caps caps = {0};
     check->device->driver->caps(check->device, &caps);

@@ -38,6 +38,8 @@ static enum bn_result fill_in_config(struct bn_engine_config *config, const stru
         uint64_t positions = pages * BN_PAGE_POSITIONS * config->n_sessions;
         config->n_positions = positions < UINT32_MAX ? (uint32_t)positions : UINT32_MAX;
     }
+    if (config->kv_type > BN_KV_INT8)
+        return bn_fail_at(err, BN_ERR_ARGUMENT, NULL, "kv_type", UINT64_MAX, "no such type of the KV cache");
     if (config->n_ctx > MAX_POSITIONS || config->n_positions > MAX_POSITIONS)
         return bn_fail(err, BN_ERR_ARGUMENT, "a context or KV pool of more than %d positions", MAX_POSITIONS);
     return BN_OK;
@@ -119,10 +121,15 @@ static enum bn_result create_rope(struct bn_engine *engine, struct bn_error *err
     return result;
 }
 
-static enum bn_result create_buffers(struct bn_engine *engine, struct bn_error *err)
+static uint64_t kv_page_bytes(const struct bn_engine *engine)
 {
     const struct bn_model_info *info = &engine->model->info;
-    uint64_t page = bn_kv_page_bytes(info->n_layer, info->n_head_kv, info->head_dim);
+    return bn_kv_page_bytes(info->n_layer, info->n_head_kv, info->head_dim, engine->config.kv_type);
+}
+
+static enum bn_result create_buffers(struct bn_engine *engine, struct bn_error *err)
+{
+    uint64_t page = kv_page_bytes(engine);
     uint64_t work, results;
     lay_out_activations(engine, &work, &results);
     enum bn_result result = bn_buffer_create_local(engine->device, page * engine->pages.n, &engine->kv, err);
@@ -145,6 +152,7 @@ static enum bn_result create_sched(struct bn_engine *engine, const struct bn_slo
         .scan = &engine->scan,
         .activations = engine->activations,
         .kv = {engine->kv, 0, engine->kv->size},
+        .kv_type = engine->config.kv_type,
         .rope = {engine->rope, 0, rope_bytes(engine)},
         .local_rope = {engine->rope, engine->model->window ? rope_bytes(engine) : 0, rope_bytes(engine)},
         .positions = engine->config.n_ctx,
@@ -344,7 +352,6 @@ void bn_engine_get_stats(const struct bn_engine *engine, struct bn_engine_stats 
 {
     pthread_mutex_t *placing = (pthread_mutex_t *)(uintptr_t)&engine->placing; // nothing else is written
     pthread_mutex_lock(placing);
-    const struct bn_model_info *info = &engine->model->info;
     *stats = (struct bn_engine_stats){
         .size = sizeof(*stats),
         .rows = atomic_load(&engine->rows),
@@ -356,7 +363,7 @@ void bn_engine_get_stats(const struct bn_engine *engine, struct bn_engine_stats 
         .weight_bytes_copied = engine->placement.copied_bytes,
         .layer_bytes = engine->placement.layer_bytes,
         .head_bytes = engine->placement.head.data.size,
-        .kv_position_bytes = bn_kv_page_bytes(info->n_layer, info->n_head_kv, info->head_dim) / BN_PAGE_POSITIONS,
+        .kv_position_bytes = kv_page_bytes(engine) / BN_PAGE_POSITIONS,
         .head = bn_layout_name(engine->placement.head.layout),
         .kv_bytes = engine->kv ? engine->kv->size : 0,
         .work_bytes = engine->kv ? engine->work->size + engine->results->size + engine->rope->size : 0,

@@ -37,6 +37,7 @@ static struct bn_op *add(struct builder *builder, enum bn_op_kind kind, uint32_t
     op->head_dim = info->head_dim;
     op->n_layers = info->n_layer;
     op->positions = builder->config->positions;
+    op->kv_type = builder->config->kv_type;
     return op;
 }
 

@@ -27,6 +27,7 @@ struct bn_plan_config {
     const struct bn_scan *scan; // its buffer may be NULL
     struct bn_activations activations;
     struct bn_span kv, rope, local_rope;
+    enum bn_kv_type kv_type;
     uint32_t positions; // most of a sequence
 };
 

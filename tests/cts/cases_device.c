@@ -185,7 +185,7 @@ static void stop(struct cts *cts)
 static void kv_copy(struct cts *cts)
 {
     enum { LAYERS = 2, HEADS = 1, DIM = 16, PAGES = 4 };
-    size_t bytes = bn_kv_page_bytes(LAYERS, HEADS, DIM);
+    size_t bytes = bn_kv_page_bytes(LAYERS, HEADS, DIM, BN_KV_F16);
     struct bn_span slot = cts_slot(cts, 0, NULL, NULL), pool = cts_buffer(cts, bytes * PAGES, NULL);
     uint8_t *pages = pool.buffer->host;
     for (size_t i = 0; i < bytes * PAGES; i++)
@@ -205,6 +205,18 @@ static void kv_copy(struct cts *cts)
                        .positions = 256};
     cts_run(cts, &op, &slot);
     CTS_CHECK(memcmp(pages, pages + 2 * bytes, 2 * bytes) == 0, "the pages differ");
+    // A type of the pool that the device does not have is refused by name, and so is one that nobody has.
+    struct bn_caps caps = {0};
+    struct bn_command *command;
+    bn_device_get_caps(cts->device, &caps);
+    for (op.kv_type = BN_KV_INT8; op.kv_type <= BN_KV_INT8 + 1; op.kv_type++) {
+        enum bn_result result = bn_command_record(cts->device, &op, 1, &slot, &command, &cts->error);
+        bool has = op.kv_type == BN_KV_INT8 && (caps.op_options & BN_OP_WITH_INT8_KV);
+        enum bn_result wanted = has ? BN_OK : op.kv_type == BN_KV_INT8 ? BN_ERR_UNSUPPORTED : BN_ERR_ARGUMENT;
+        CTS_CHECK(result == wanted && (has || strstr(cts->error.subject, "kv_type")), "KV type %d gives %s",
+                  (int)op.kv_type, bn_result_name(result));
+        bn_command_destroy(command);
+    }
     cts_free(&pool);
     cts_free(&slot);
 }

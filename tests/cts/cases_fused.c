@@ -52,7 +52,7 @@ static struct bn_op base_op(struct cts *cts, const struct fused *f, uint32_t row
     if (f->plain == BN_OP_MATMUL)
         op.in3 = random_floats(cts, (size_t)rows * f->w_rows[0], 1.0f);
     if (f->plain == BN_OP_QKV) {
-        op.kv = cts_buffer(cts, bn_kv_page_bytes(LAYERS, KV_HEADS, DIM) * 2, NULL);
+        op.kv = cts_buffer(cts, bn_kv_page_bytes(LAYERS, KV_HEADS, DIM, BN_KV_F16) * 2, NULL);
         op.rope = random_floats(cts, (size_t)POSITIONS * DIM, 1.0f);
     }
     return op;

@@ -226,7 +226,42 @@ static void fill_geometry(struct bn_op *op)
     op->positions = POSITIONS;
 }
 
-static void qkv_in_order(struct cts *cts, enum bn_rope_order rope_order)
+// How a row of K or V is stored; `step` of int8.
+static size_t stored_row(struct cts *cts, enum bn_kv_type type, const float *x, uint8_t *row, float *step)
+{
+    if (type == BN_KV_F16) {
+        cts->oracle->narrow_f16(x, DIM, (uint16_t *)(void *)row);
+        return DIM * sizeof(uint16_t);
+    }
+    float padded[64] = {0};
+    int8_t q[64];
+    struct bn_row_scale scale;
+    memcpy(padded, x, DIM * sizeof(*x));
+    CTS_CHECK(cts->oracle->quantise(padded, NULL, 64, 0, q, &scale), "a row is not finite");
+    memcpy(row, q, DIM);
+    *step = 1.0f / scale.scale;
+    return DIM;
+}
+
+static size_t wrong_rows(struct cts *cts, enum bn_kv_type type, const uint8_t *page, uint32_t position, uint32_t which,
+                         const float *x)
+{
+    size_t wrong = 0;
+    for (uint32_t h = 0; h < KV_HEADS; h++) {
+        _Alignas(4) uint8_t row[2 * DIM];
+        float step = 0, stored = 0;
+        size_t bytes = stored_row(cts, type, x + (size_t)h * DIM, row, &step);
+        uint64_t rows = bn_kv_row_offset(1, which, h, 0, KV_HEADS, DIM, type);
+        wrong += memcmp(row, page + bn_kv_row_offset(1, which, h, position, KV_HEADS, DIM, type), bytes) != 0;
+        if (type == BN_KV_INT8)
+            memcpy(&stored, page + bn_kv_steps_offset(rows, DIM) + position % BN_PAGE_POSITIONS * sizeof(float),
+                   sizeof(stored));
+        wrong += memcmp(&step, &stored, sizeof(step)) != 0;
+    }
+    return wrong;
+}
+
+static void qkv_in_order(struct cts *cts, enum bn_rope_order rope_order, enum bn_kv_type type)
 {
     enum { COLS = 256 };
     uint32_t positions[MAX_ROWS] = {0, 63, 64, 65, 200};
@@ -237,7 +272,7 @@ static void qkv_in_order(struct cts *cts, enum bn_rope_order rope_order)
     float *table = random_floats((size_t)POSITIONS * DIM, 1.0f);
     struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, positions), rope = cts_buffer(cts, POSITIONS * DIM * 4, table),
                    out = cts_buffer(cts, MAX_ROWS * HEADS * DIM * 4, NULL),
-                   pool = cts_buffer(cts, bn_kv_page_bytes(LAYERS, KV_HEADS, DIM) * POOL_PAGES, NULL);
+                   pool = cts_buffer(cts, bn_kv_page_bytes(LAYERS, KV_HEADS, DIM, type) * POOL_PAGES, NULL);
     struct bn_op op = {.kind = BN_OP_QKV,
                        .rows = MAX_ROWS,
                        .cols = COLS,
@@ -246,7 +281,8 @@ static void qkv_in_order(struct cts *cts, enum bn_rope_order rope_order)
                        .out = out,
                        .kv = pool,
                        .rope = rope,
-                       .rope_order = rope_order};
+                       .rope_order = rope_order,
+                       .kv_type = type};
     for (int i = 0; i < 3; i++)
         op.w[i] = t[i].weight;
     fill_geometry(&op);
@@ -260,20 +296,15 @@ static void qkv_in_order(struct cts *cts, enum bn_rope_order rope_order)
         cts->oracle->rope(expected[0] + (size_t)i * HEADS * DIM, HEADS, DIM, angles, rope_order);
         cts->oracle->rope(expected[1] + (size_t)i * KV_HEADS * DIM, KV_HEADS, DIM, angles, rope_order);
         const uint8_t *page = (const uint8_t *)pool.buffer->host +
-                              positions[i] / BN_PAGE_POSITIONS * bn_kv_page_bytes(LAYERS, KV_HEADS, DIM);
+                              positions[i] / BN_PAGE_POSITIONS * bn_kv_page_bytes(LAYERS, KV_HEADS, DIM, type);
         for (uint32_t which = 0; which < 2; which++)
-            for (uint32_t h = 0; h < KV_HEADS; h++) {
-                uint16_t row[DIM];
-                cts->oracle->narrow_f16(expected[1 + which] + ((size_t)i * KV_HEADS + h) * DIM, DIM, row);
-                wrong +=
-                    memcmp(row, page + bn_kv_row_offset(1, which, h, positions[i], KV_HEADS, DIM), sizeof(row)) != 0;
-            }
+            wrong += wrong_rows(cts, type, page, positions[i], which, expected[1 + which] + (size_t)i * KV_HEADS * DIM);
     }
     compare(cts, "q", &out, expected[0], MAX_ROWS * HEADS * DIM);
     CTS_CHECK(wrong == 0, "%zu rows of the KV pool differ", wrong);
     CTS_CHECK(cts_slot_header(&slot)->status == BN_SLOT_OK, "status %u", cts_slot_header(&slot)->status);
-    for (int i = 1; i < 3; i++) { // k, then v, beyond f16
-        op.w[i].scale = 1e30f;
+    for (int i = 1; i < 3; i++) { // k, then v, beyond f16 or f32
+        op.w[i].scale = type == BN_KV_F16 ? 1e30f : 3e38f;
         cts_run(cts, &op, &slot);
         CTS_CHECK(cts_slot_header(&slot)->status == BN_SLOT_NOT_FINITE, "infinity in the KV pool goes unnoticed");
         op.w[i].scale = t[i].weight.scale;
@@ -292,25 +323,48 @@ static void qkv_in_order(struct cts *cts, enum bn_rope_order rope_order)
 
 static void qkv(struct cts *cts)
 {
-    qkv_in_order(cts, BN_ROPE_HALVES);
-    qkv_in_order(cts, BN_ROPE_PAIRS);
+    struct bn_caps caps = {0};
+    bn_device_get_caps(cts->device, &caps);
+    qkv_in_order(cts, BN_ROPE_HALVES, BN_KV_F16);
+    qkv_in_order(cts, BN_ROPE_PAIRS, BN_KV_F16);
+    if (caps.op_options & BN_OP_WITH_INT8_KV)
+        qkv_in_order(cts, BN_ROPE_HALVES, BN_KV_INT8);
 }
 
-static void attention_of(struct cts *cts, uint32_t window)
+// Rows and steps of a pool of int8: all bytes of rows at random, no step 0.
+static void fill_int8_pool(uint8_t *pool)
+{
+    uint64_t head = bn_kv_head_bytes(DIM, BN_KV_INT8);
+    for (uint64_t at = 0; at < bn_kv_page_bytes(LAYERS, KV_HEADS, DIM, BN_KV_INT8) * POOL_PAGES; at += head) {
+        float *values = random_floats(BN_PAGE_POSITIONS * (DIM + 1), 127);
+        for (uint32_t i = 0; i < BN_PAGE_POSITIONS * DIM; i++)
+            pool[at + i] = (uint8_t)(int8_t)values[i];
+        float *steps = (float *)(void *)(pool + bn_kv_steps_offset(at, DIM));
+        for (uint32_t i = 0; i < BN_PAGE_POSITIONS; i++)
+            steps[i] = 0.001f + fabsf(values[BN_PAGE_POSITIONS * DIM + i]) / (127 * 64);
+        free(values);
+    }
+}
+
+static void attention_of(struct cts *cts, uint32_t window, enum bn_kv_type type)
 {
     uint32_t positions[MAX_ROWS] = {0, 63, 64, 130, 255};
-    size_t bytes = bn_kv_page_bytes(LAYERS, KV_HEADS, DIM) * POOL_PAGES, n = (size_t)MAX_ROWS * HEADS * DIM;
+    size_t bytes = bn_kv_page_bytes(LAYERS, KV_HEADS, DIM, type) * POOL_PAGES, n = (size_t)MAX_ROWS * HEADS * DIM;
     float *q = random_floats(n, 2.0f), *kv = random_floats(bytes / 2, 1.5f), *expected = malloc(n * sizeof(*expected));
     struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, positions), in = cts_buffer(cts, n * 4, q),
                    out = cts_buffer(cts, n * 4, NULL), pool = cts_buffer(cts, bytes, NULL);
-    cts->oracle->narrow_f16(kv, bytes / 2, pool.buffer->host);
+    if (type == BN_KV_F16)
+        cts->oracle->narrow_f16(kv, bytes / 2, pool.buffer->host);
+    else
+        fill_int8_pool(pool.buffer->host);
     struct bn_op op = {.kind = BN_OP_ATTENTION,
                        .rows = MAX_ROWS,
                        .cols = HEADS * DIM,
                        .in = in,
                        .out = out,
                        .kv = pool,
-                       .window = window};
+                       .window = window,
+                       .kv_type = type};
     fill_geometry(&op);
     cts_run(cts, &op, &slot);
     const struct bn_slot *header = cts_slot_header(&slot);
@@ -323,9 +377,10 @@ static void attention_of(struct cts *cts, uint32_t window)
                                      .scores = scores,
                                      .pool = pool.buffer->host,
                                      .pages = (const void *)((const uint8_t *)header + header->page_at),
-                                     .page_bytes = bn_kv_page_bytes(LAYERS, KV_HEADS, DIM),
-                                     .k_offset = bn_kv_row_offset(1, 0, h, 0, KV_HEADS, DIM),
-                                     .v_offset = bn_kv_row_offset(1, 1, h, 0, KV_HEADS, DIM),
+                                     .page_bytes = bn_kv_page_bytes(LAYERS, KV_HEADS, DIM, type),
+                                     .k_offset = bn_kv_row_offset(1, 0, h, 0, KV_HEADS, DIM, type),
+                                     .v_offset = bn_kv_row_offset(1, 1, h, 0, KV_HEADS, DIM, type),
+                                     .kv_type = type,
                                      .n_positions = positions[i] + 1,
                                      .skip = window && positions[i] + 1 > window ? positions[i] + 1 - window : 0,
                                      .group = HEADS / KV_HEADS,
@@ -333,7 +388,11 @@ static void attention_of(struct cts *cts, uint32_t window)
                                      .scale = 1.0f / sqrtf((float)DIM)};
             cts->oracle->attend(&args);
         }
-    compare(cts, window ? "attention within a window" : "attention", &out, expected, n);
+    compare(cts,
+            type == BN_KV_INT8 ? "attention over int8"
+            : window           ? "attention within a window"
+                               : "attention",
+            &out, expected, n);
     free(q);
     free(kv);
     free(expected);
@@ -347,10 +406,12 @@ static void attention(struct cts *cts)
 {
     static const uint32_t windows[] = {1, 40, 64, 100, 1000};
     struct bn_caps caps = {0};
-    attention_of(cts, 0);
+    attention_of(cts, 0, BN_KV_F16);
     bn_device_get_caps(cts->device, &caps);
     for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]) && (caps.op_options & BN_OP_WITH_WINDOW); i++)
-        attention_of(cts, windows[i]);
+        attention_of(cts, windows[i], BN_KV_F16);
+    if (caps.op_options & BN_OP_WITH_INT8_KV)
+        attention_of(cts, 0, BN_KV_INT8);
 }
 
 static void gate_up(struct cts *cts)

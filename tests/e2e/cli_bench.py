@@ -77,6 +77,13 @@ class Json(unittest.TestCase):
         self.assertEqual({row["sessions"] for row in rows}, {1, 3})
         self.assertEqual({row["batch"] for row in rows if row["test"] == "tg2 x3"}, {2})
 
+    def test_cache_types(self):
+        rows = objects("--no-limits", "-t", "1", "-p", "0", "--depth", "0,64", "--cache-type", "f16,int8")
+        self.assertEqual([(row["test"], row["cache_type"]) for row in rows],
+                         [("tg4", "f16"), ("tg4 @ d64", "f16"), ("tg4 int8", "int8"), ("tg4 @ d64 int8", "int8")])
+        half, one = ((rows[i + 1]["bytes_per_token"] - rows[i]["bytes_per_token"]) / 64 for i in (0, 2))
+        self.assertTrue(half / 2 < one < half)  # the steps are beside the half
+
     def test_ranges(self):
         for text, values in {"3": [3], "1-3": [1, 2, 3], "2-9+3": [2, 5, 8], "1-8*2": [1, 2, 4, 8], "5,1-2": [5, 1, 2],
                              "7-7": [7]}.items():
@@ -196,7 +203,7 @@ class Refused(unittest.TestCase):
                            (["-n", "-1"], "-n"), (["-t", "9999"], "-t"), (["--sessions", "0"], "--sessions"),
                            (["-b", "0"], "-b"), (["-ub", "0"], "-ub"), (["-r", "0"], "-r"), (["-pg", "8"], "-pg"),
                            (["-pg", "8,0"], "-pg"), (["-pg", "8,4,2"], "-pg"), (["--pages", "2m"], "--pages"),
-                           (["--pages", "4k,"], "--pages"), (["--mem", "0"], "--mem"), (["--mem", "8T"], "--mem"),
+                           (["--pages", "4k,"], "--pages"), (["--cache-type", "q8_0"], "--cache-type"), (["--mem", "0"], "--mem"), (["--mem", "8T"], "--mem"),
                            (["--mem", "99999999999999999999"], "--mem"), (["--mem", "8MB"], "--mem"),
                            (["-d", "4000"], "--depth"), (["-o", "xml"], "xml"), (["--csv", "-o", "csv"], "give one"),
                            (["--synthetic", "tiny"], "give one"), (["--kernels"], "--kernels"), (["--top-k", "9999"], "--top-k"),

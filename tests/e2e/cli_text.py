@@ -92,6 +92,10 @@ class Json(unittest.TestCase):
             self.assertGreater(made[key], 0, key)
         self.assertIsNone(run("-p", LONG, "-n", "1", "--json").json["decode_tokens_per_second"])
         self.assertIn("tokens/s", result.err)
+        self.assertEqual(made["cache_type"], "f16")
+        small = run("-p", "A dog", "-n", "2", "--json", "--cache-type", "int8").json
+        self.assertEqual((small["cache_type"], 2 * small["kv_bytes"] > made["kv_bytes"]), ("int8", True))
+        self.assertLess(small["kv_bytes"], made["kv_bytes"])
 
     def test_text_is_that_of_the_tokens(self):
         made = run("-p", LONG, "-n", "50", "--json").json

@@ -219,7 +219,7 @@ static void dot_f32(const struct bn_kernels *k, struct work *s)
     k->dot(BN_LAYOUT_F32, s->pool.data, HEAD_ROWS / 2, COLS, floats(s->x), floats(s->out));
 }
 
-static void attend(const struct bn_kernels *k, struct work *s)
+static void attend_type(const struct bn_kernels *k, struct work *s, enum bn_kv_type type)
 {
     k->attend(&(struct bn_attend){
         .q = floats(s->x),
@@ -227,14 +227,25 @@ static void attend(const struct bn_kernels *k, struct work *s)
         .scores = floats(s->out) + GROUP * DIM,
         .pool = s->pool.data,
         .pages = s->pages,
-        .page_bytes = bn_kv_page_bytes(1, 1, DIM),
+        .page_bytes = bn_kv_page_bytes(1, 1, DIM, type),
         .k_offset = 0,
-        .v_offset = BN_PAGE_POSITIONS * DIM * 2,
+        .v_offset = bn_kv_head_bytes(DIM, type),
+        .kv_type = type,
         .n_positions = POSITIONS,
         .group = GROUP,
         .head_dim = DIM,
         .scale = 0.088f,
     });
+}
+
+static void attend(const struct bn_kernels *k, struct work *s)
+{
+    attend_type(k, s, BN_KV_F16);
+}
+
+static void attend8(const struct bn_kernels *k, struct work *s)
+{
+    attend_type(k, s, BN_KV_INT8);
 }
 
 // Memory as it comes: a sum of its words, for comparison.
@@ -272,6 +283,7 @@ static const struct item items[] = {
     {"dot bf16 4096x2560", "dot", "B", 2.0 * HEAD_ROWS *COLS, dot_bf16},
     {"dot f32 2048x2560", "dot", "B", 2.0 * HEAD_ROWS *COLS, dot_f32},
     {"attend 1024 x4 x128", "attend", "MAC", 2.0 * GROUP *POSITIONS *DIM, attend},
+    {"attend8 1024 x4 x128", "attend", "MAC", 2.0 * GROUP *POSITIONS *DIM, attend8},
     {"quantise 6912", "quantise", "B", 4.0 * FFN, quantise},
     {"norm 2560", "norm", "B", 4.0 * COLS, norm},
     {"dequantise 6912", "dequantise", "B", 4.0 * FFN, dequantise},

@@ -28,6 +28,7 @@ static const struct {
     {"rope", test_rope, 0xe2c7a5bf921987c6},
     {"attend", test_attend, 0xad17b391e122f228},
     {"window", test_window, 0xe76f18ad10caad43},
+    {"attend8", test_attend8, 0xfef75d07387a238b},
     {"quantise16", test_quantise16, 0xefd6626e4877a4aa},
     {"activate", test_activate, 0x95857f9dc6f35edd},
     {"gelu", test_gelu, 0x2279c1874d24c212},

@@ -74,6 +74,7 @@ void test_gate(struct kern *t);
 void test_rope(struct kern *t);
 void test_attend(struct kern *t);
 void test_window(struct kern *t);
+void test_attend8(struct kern *t);
 void test_quantise16(struct kern *t);
 void test_activate(struct kern *t);
 void test_gelu(struct kern *t);

@@ -20,7 +20,7 @@ enum pages { PAGES_HUGE, PAGES_SMALL, N_PAGES };
 struct settings {
     const char *model, *models, *synthetic;
     int i2s_layout, activation;
-    struct tool_list prompts, gens, pairs, depths, batches, ubatches, sessions, threads, pages;
+    struct tool_list prompts, gens, pairs, depths, batches, ubatches, sessions, threads, pages, cache_types;
     uint32_t repetitions;
     bool warmup;
     const char *device, *isa;
@@ -44,9 +44,8 @@ struct numbers {
 // The lists, with defaults filled in.
 struct plan {
     struct numbers prompts, gens, pair_prompts, pair_gens, depths, batches, ubatches, sessions, threads;
-    enum pages pages[MAX_NUMBERS];
-    size_t n_pages;
-    size_t mem; // bytes read to measure the bandwidth
+    struct numbers pages, cache_types; // enum pages, enum bn_kv_type
+    size_t mem;                        // bytes read to measure the bandwidth
 };
 
 extern const struct tool_program bench_program;
@@ -124,6 +123,7 @@ struct test {
     uint32_t depth;
     uint32_t sessions;
     uint32_t n_batch;
+    enum bn_kv_type kv_type;
 };
 
 // What came of it. NaN: unknown.
@@ -135,7 +135,8 @@ struct result {
     int packing, mmap; // as the settings had them
     double huge_share; // of the weights in huge pages; NaN if they are read from the file
     uint32_t n_prompt, n_gen, depth, sessions, n_batch, n_ubatch;
-    uint32_t batch;  // rows computed at once
+    uint32_t batch; // rows computed at once
+    enum bn_kv_type kv_type;
     double *samples; // tokens per second of each repetition
     size_t n_samples;
     double mean, stdev, median; // of samples

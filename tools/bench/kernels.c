@@ -19,7 +19,6 @@ enum {
     HEAD_TILE = 64,
     MAX_ROWS = 128,
     POSITIONS = 4096,
-    PAGE_BYTES = 2 * BN_PAGE_POSITIONS * DIM * 2, // K and V of one head
     MAX_ISAS = 16,
 };
 
@@ -72,21 +71,34 @@ static void scan(const struct bn_kernels *kernels, struct work *work, const stru
                   2 * item->n_rows, work->acc, HEAD_TILE);
 }
 
-static void attend(const struct bn_kernels *kernels, struct work *work, const struct item *item)
+static void attend_type(const struct bn_kernels *kernels, struct work *work, const struct item *item,
+                        enum bn_kv_type type)
 {
+    uint64_t page = bn_kv_page_bytes(1, 1, DIM, type);
     kernels->attend(&(struct bn_attend){
         .q = work->x,
         .out = work->out,
         .scores = work->scores,
-        .pool = take(work, (size_t)item->rows / BN_PAGE_POSITIONS * PAGE_BYTES),
+        .pool = take(work, (size_t)item->rows / BN_PAGE_POSITIONS * page),
         .pages = work->pages,
-        .page_bytes = PAGE_BYTES,
-        .v_offset = PAGE_BYTES / 2,
+        .page_bytes = page,
+        .v_offset = page / 2,
+        .kv_type = type,
         .n_positions = item->rows,
         .group = GROUP,
         .head_dim = DIM,
         .scale = 0.088f,
     });
+}
+
+static void attend(const struct bn_kernels *kernels, struct work *work, const struct item *item)
+{
+    attend_type(kernels, work, item, BN_KV_F16);
+}
+
+static void attend_int8(const struct bn_kernels *kernels, struct work *work, const struct item *item)
+{
+    attend_type(kernels, work, item, BN_KV_INT8);
 }
 
 static void quantise(const struct bn_kernels *kernels, struct work *work, const struct item *item)
@@ -124,6 +136,7 @@ static const struct item items[] = {
     {"scan int8 128256x2560 x8", 128256, EMBD, 8, HEAD_TILE, 1.0 * 128256 * EMBD, 16.0 * 128256 * EMBD, scan},
     {"attend 64 x4", 64, DIM, GROUP, 0, 4.0 * 64 * DIM, 2.0 * 64 * DIM *GROUP, attend},
     {"attend 4096 x4", 4096, DIM, GROUP, 0, 4.0 * 4096 * DIM, 2.0 * 4096 * DIM *GROUP, attend},
+    {"attend int8 4096 x4", 4096, DIM, GROUP, 0, 2.0 * 4096 * (DIM + 4), 2.0 * 4096 * DIM *GROUP, attend_int8},
     {"quantise 2560", 1, EMBD, 1, 0, NAN, NAN, quantise},
     {"quantise 6912", 1, FF, 1, 0, NAN, NAN, quantise},
     {"gate 6912", 1, FF, 1, 0, NAN, NAN, gate},

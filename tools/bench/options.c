@@ -65,6 +65,11 @@ static const struct tool_option options[] = {
      .arg = "LIST",
      .shown = "1",
      .help = "sessions whose tokens are made in one batch: tests tg128 x8"},
+    {.names = "--cache-type",
+     TOOL_LIST(S, cache_types),
+     .arg = "LIST",
+     .shown = "f16",
+     .help = "types of K and V in the cache: f16, int8; tests of the latter are called tg128 int8"},
     {.names = "-b --batch-size",
      TOOL_LIST(S, batches),
      .arg = "LIST",
@@ -173,7 +178,7 @@ static const struct tool_foreign foreign[] = {
     {"--poll", "use --wait spin or --wait sleep"},
     {"--delay", "run the tests one by one, with sleep between them"},
     {"-fa --flash-attn", "not needed: there is one attention"},
-    {"-ctk --cache-type-k -ctv --cache-type-v", "the KV cache is f16"},
+    {"-ctk --cache-type-k -ctv --cache-type-v", "K and V have one type: use --cache-type f16 or --cache-type int8"},
     {"-mmp -dio --direct-io", "models are always mapped"},
     {"-embd --embeddings", "not offered"},
     {"-hf -hfr --hf-repo -hff --hf-file -hft --hf-token -mu --model-url",
@@ -286,22 +291,24 @@ static int parse_pairs(const struct tool_list *texts, struct plan *plan)
     return 0;
 }
 
-static int parse_pages(const struct tool_list *texts, struct plan *plan)
+// Lists of two words; the first one is 0, and what stands for an empty list.
+static int parse_words(const char *name, const struct tool_list *texts, const char *const words[2],
+                       struct numbers *list)
 {
     for (size_t i = 0; i < texts->n; i++) {
         for (const char *text = texts->items[i]; text;) {
             size_t n = strcspn(text, ",");
-            bool small = n == 2 && memcmp(text, "4k", 2) == 0, huge = n == 4 && memcmp(text, "huge", 4) == 0;
-            if ((!small && !huge) || plan->n_pages == MAX_NUMBERS) {
-                tool_say(PROGRAM, "--pages: '%s' is not a list of: huge 4k", texts->items[i]);
+            bool first = n == strlen(words[0]) && memcmp(text, words[0], n) == 0;
+            bool second = n == strlen(words[1]) && memcmp(text, words[1], n) == 0;
+            if ((!first && !second) || !add_number(list, second)) {
+                tool_say(PROGRAM, "%s: '%s' is not a list of: %s %s", name, texts->items[i], words[0], words[1]);
                 return TOOL_EXIT_USAGE;
             }
-            plan->pages[plan->n_pages++] = small ? PAGES_SMALL : PAGES_HUGE;
             text = text[n] ? text + n + 1 : NULL;
         }
     }
-    if (!plan->n_pages)
-        plan->pages[plan->n_pages++] = PAGES_HUGE;
+    if (!list->n)
+        add_number(list, 0);
     return 0;
 }
 
@@ -374,7 +381,10 @@ int options_plan(struct settings *settings, struct plan *plan)
     if (!exit_code)
         exit_code = parse_pairs(&settings->pairs, plan);
     if (!exit_code)
-        exit_code = parse_pages(&settings->pages, plan);
+        exit_code = parse_words("--pages", &settings->pages, (const char *const[]){"huge", "4k"}, &plan->pages);
+    if (!exit_code)
+        exit_code = parse_words("--cache-type", &settings->cache_types, (const char *const[]){"f16", "int8"},
+                                &plan->cache_types);
     if (!exit_code)
         exit_code = parse_mem(settings->mem, &plan->mem);
     return exit_code;

@@ -176,7 +176,7 @@ static void print_csv_header(struct bench *bench)
           "n_ubatch,batch,n_prompt,n_gen,depth,sessions,tokens_per_second,tokens_per_second_stdev,"
           "tokens_per_second_median,token_p50_ms,token_p99_ms,bytes_per_token,achieved_gb_per_second,"
           "read_gb_per_second,read_gb_per_second_4k,read_gb_per_second_huge,int8_gmac_per_second,int8_peak_share,"
-          "head,rescored_rows,joules_per_token\n");
+          "head,rescored_rows,joules_per_token,cache_type\n");
 }
 
 // A field between quotes, as RFC 4180 wants them.
@@ -238,7 +238,8 @@ static void print_csv(struct bench *bench)
         report_head(r, head, sizeof head);
         print_quoted(bench, head);
         print_field(bench, r->rescored, ',');
-        print_field(bench, r->joules_per_token, '\n');
+        print_field(bench, r->joules_per_token, ',');
+        print(bench, "%s\n", r->kv_type == BN_KV_INT8 ? "int8" : "f16");
     }
 }
 

@@ -120,6 +120,7 @@ static json_t *object_of(const struct bench *bench, const struct result *r)
     char head[48];
     report_head(r, head, sizeof head);
     json_object_set_new(object, "head", text_of(head));
+    json_object_set_new(object, "cache_type", text_of(r->kv_type == BN_KV_INT8 ? "int8" : "f16"));
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         json_object_set_new(object, counts[i].name, integer(counts[i].value));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)

@@ -240,6 +240,7 @@ static int run_test(struct bench *bench, struct rig *rig, const struct test *tes
                               .sessions = test->sessions,
                               .n_batch = test->n_batch,
                               .n_ubatch = config->n_batch,
+                              .kv_type = config->kv_type,
                               .achieved_gb = NAN,
                               .read_gb = NAN,
                               .read_best_gb = NAN,
@@ -278,7 +279,7 @@ static int run_test(struct bench *bench, struct rig *rig, const struct test *tes
 }
 
 static struct test *add_test(struct test **tests, size_t *n, uint32_t prompt, uint32_t gen, uint32_t depth,
-                             uint32_t sessions, uint32_t n_batch)
+                             uint32_t sessions, uint32_t n_batch, enum bn_kv_type kv_type)
 {
     struct test *grown = bench_grow(*tests, *n, sizeof **tests);
     if (!grown)
@@ -286,6 +287,7 @@ static struct test *add_test(struct test **tests, size_t *n, uint32_t prompt, ui
     *tests = grown;
     struct test *test = &grown[(*n)++];
     char parts[4][16] = {"", "", "", ""};
+    const char *type = kv_type == BN_KV_INT8 ? " int8" : "";
     if (prompt)
         snprintf(parts[0], sizeof parts[0], "pp%u", prompt);
     if (gen)
@@ -294,13 +296,14 @@ static struct test *add_test(struct test **tests, size_t *n, uint32_t prompt, ui
         snprintf(parts[2], sizeof parts[2], " @ d%u", depth);
     if (sessions > 1)
         snprintf(parts[3], sizeof parts[3], " x%u", sessions);
-    *test = (struct test){.n_prompt = prompt, .n_gen = gen, .depth = depth, .sessions = sessions, .n_batch = n_batch};
-    snprintf(test->name, sizeof test->name, "%s%s%s%s", parts[0], parts[1], parts[2], parts[3]);
+    *test = (struct test){
+        .n_prompt = prompt, .n_gen = gen, .depth = depth, .sessions = sessions, .n_batch = n_batch, .kv_type = kv_type};
+    snprintf(test->name, sizeof test->name, "%s%s%s%s%s", parts[0], parts[1], parts[2], parts[3], type);
     return test;
 }
 
 // All tests that one engine runs. Ownership: the caller frees *tests.
-static int list_tests(const struct plan *plan, struct test **tests, size_t *n)
+static int list_tests(const struct plan *plan, enum bn_kv_type type, struct test **tests, size_t *n)
 {
     bool good = true;
     for (size_t d = 0; d < plan->depths.n; d++) {
@@ -308,14 +311,14 @@ static int list_tests(const struct plan *plan, struct test **tests, size_t *n)
         for (size_t b = 0; b < plan->batches.n; b++) {
             uint32_t batch = plan->batches.value[b];
             for (size_t i = 0; i < plan->prompts.n && good; i++)
-                good = !plan->prompts.value[i] || add_test(tests, n, plan->prompts.value[i], 0, depth, 1, batch);
+                good = !plan->prompts.value[i] || add_test(tests, n, plan->prompts.value[i], 0, depth, 1, batch, type);
             for (size_t i = 0; i < plan->pair_prompts.n && good; i++)
-                good = add_test(tests, n, plan->pair_prompts.value[i], plan->pair_gens.value[i], depth, 1, batch);
+                good = add_test(tests, n, plan->pair_prompts.value[i], plan->pair_gens.value[i], depth, 1, batch, type);
         }
         for (size_t i = 0; i < plan->gens.n; i++) {
             for (size_t s = 0; s < plan->sessions.n && good; s++)
                 good = !plan->gens.value[i] || add_test(tests, n, 0, plan->gens.value[i], depth,
-                                                        plan->sessions.value[s], plan->batches.value[0]);
+                                                        plan->sessions.value[s], plan->batches.value[0], type);
         }
     }
     return good ? 0 : TOOL_EXIT_RESOURCE;
@@ -327,6 +330,7 @@ static int configure(const struct bench *bench, const struct test *tests, size_t
 {
     uint64_t positions = 0;
     BN_INIT(*config);
+    config->kv_type = tests->kv_type;
     config->n_batch = n_ubatch;
     config->head = (enum bn_head)bench->settings.head;
     config->load = bench->settings.mmap < 0 ? BN_LOAD_AUTO : bench->settings.mmap ? BN_LOAD_MAP : BN_LOAD_COPY;
@@ -352,12 +356,12 @@ static void tell(const struct bench *bench, const struct result *result)
                    result->threads == 1 ? "" : "s", result->median);
 }
 
-static int run_engine(struct bench *bench, struct rig *rig, uint32_t n_ubatch, enum pages pages)
+static int run_engine(struct bench *bench, struct rig *rig, uint32_t n_ubatch, enum bn_kv_type type, enum pages pages)
 {
     struct test *tests = NULL;
     struct bn_engine_config config;
     size_t n = 0;
-    int exit_code = list_tests(&bench->plan, &tests, &n);
+    int exit_code = list_tests(&bench->plan, type, &tests, &n);
     if (!exit_code)
         exit_code = configure(bench, tests, n, n_ubatch, &config);
     if (!exit_code)
@@ -396,8 +400,10 @@ static int run_pages(struct bench *bench, uint32_t threads, enum pages pages)
     int exit_code = rig_open_device(&rig, bench, threads, pages);
     if (!exit_code)
         exit_code = rig_open_model(&rig, bench);
-    for (size_t i = 0; i < bench->plan.ubatches.n && !exit_code; i++)
-        exit_code = run_engine(bench, &rig, bench->plan.ubatches.value[i], pages);
+    const struct numbers *ubatches = &bench->plan.ubatches, *types = &bench->plan.cache_types;
+    for (size_t i = 0; i < ubatches->n; i++)
+        for (size_t t = 0; t < types->n && !exit_code; t++)
+            exit_code = run_engine(bench, &rig, ubatches->value[i], (enum bn_kv_type)types->value[t], pages);
     rig_close(&rig);
     return exit_code;
 }
@@ -446,8 +452,8 @@ static int run_threads(struct bench *bench, uint32_t threads)
         memset(limits, 0, sizeof *limits);
         exit_code = measure_limits(bench, limits, threads, "before the tests");
     }
-    for (size_t i = 0; i < bench->plan.n_pages && bench->has_tests && !exit_code; i++)
-        exit_code = run_pages(bench, threads, bench->plan.pages[i]);
+    for (size_t i = 0; i < bench->plan.pages.n && bench->has_tests && !exit_code; i++)
+        exit_code = run_pages(bench, threads, (enum pages)bench->plan.pages.value[i]);
     if (limits && !exit_code && bench->n_results > first)
         exit_code = measure_limits(bench, limits, threads, "after the tests");
     if (!exit_code)

@@ -121,13 +121,14 @@ int run_open(struct run *run, uint32_t n_ctx, uint32_t n_outputs)
     config.n_batch = run->settings.n_ubatch;
     config.n_outputs = n_outputs;
     config.head = (enum bn_head)run->settings.head;
+    config.kv_type = (enum bn_kv_type)run->settings.cache_type;
     config.load = run->settings.mmap < 0 ? BN_LOAD_AUTO : run->settings.mmap ? BN_LOAD_MAP : BN_LOAD_COPY;
     enum bn_result result;
     do
         result = bn_engine_create(run->runtime, run->model, run->device, &config, &run->engine, &err);
     while (result == BN_ERR_DEVICE_LOST && run_replace_device(run, &err));
     if (result)
-        return tool_fail_device(PROGRAM, &err, NULL);
+        return tool_fail_device(PROGRAM, &err, config.kv_type ? "--cache-type f16 works on every device" : NULL);
     run_watch_device(run);
     return open_session(run);
 }

@@ -31,7 +31,7 @@ struct settings {
     const char *device, *isa, *fault;
     bool list_devices;
     uint32_t threads;
-    int head, wait, packing, mmap, on_device_lost;
+    int head, wait, packing, mmap, on_device_lost, cache_type;
     int64_t log_probs;
     const char *perplexity;
     bool json, verbose, quiet;

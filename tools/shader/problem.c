@@ -167,7 +167,7 @@ static enum bn_result make_ternary(struct rig *rig, const struct problem *proble
 static enum bn_result make_attention(struct rig *rig, const struct problem *problem, struct bn_error *err)
 {
     struct bn_op *op = &rig->op;
-    size_t n = (size_t)problem->rows * HEADS * DIM, pool = bn_kv_page_bytes(1, KV_HEADS, DIM) * PAGES;
+    size_t n = (size_t)problem->rows * HEADS * DIM, pool = bn_kv_page_bytes(1, KV_HEADS, DIM, BN_KV_F16) * PAGES;
     op->heads = HEADS;
     op->kv_heads = KV_HEADS;
     op->head_dim = DIM;
