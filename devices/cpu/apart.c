@@ -1,5 +1,6 @@
-// Ops of models whose layers are not those of BitNet b1.58: two planes of activations, norms of whole rows, and the parts of
+// Ops of models whose layers are not those of BitNet b1.58: two planes of activations, norms and rotations of whole rows, and the parts of
 // QKV and gate-up where each matrix has an input of its own. All work on one row at a time.
+#include <math.h>
 #include <string.h>
 
 #include "devices/common/host_buffer.h"
@@ -47,6 +48,37 @@ void bn_cpu_norm_rows(const struct phase *phase, const struct worker *worker, ui
             bn_cpu_not_finite(phase);
         for (uint32_t i = 0; add && i < op->cols; i++)
             out[at + i] = normed[i] + add[at + i];
+    }
+}
+
+// The Walsh-Hadamard transform in its natural order: in each level sums and differences of what is `step` apart.
+static void transform(float *x, uint32_t n)
+{
+    for (uint32_t step = 1; step < n; step *= 2) {
+        for (uint32_t start = 0; start < n; start += 2 * step) {
+            for (uint32_t i = start; i < start + step; i++) {
+                float low = x[i], high = x[i + step];
+                x[i] = low + high;
+                x[i + step] = low - high;
+            }
+        }
+    }
+}
+
+void bn_cpu_rotate(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const float *before = HOST(norm), *after = HOST(norm2);
+    float factor = 1 / sqrtf((float)op->block);
+    for (uint32_t r = begin; r < end; r++) {
+        const float *in = (const float *)HOST(in) + (size_t)r * op->cols;
+        float *out = (float *)HOST(out) + (size_t)r * op->cols;
+        for (uint32_t i = 0; i < op->cols; i++)
+            out[i] = before ? in[i] * before[i] : in[i];
+        for (uint32_t i = 0; i < op->cols; i += op->block)
+            transform(out + i, op->block);
+        for (uint32_t i = 0; i < op->cols; i++)
+            out[i] = after ? (out[i] * factor) * after[i] : out[i] * factor;
     }
 }
 

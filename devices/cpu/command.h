@@ -81,6 +81,7 @@ void bn_cpu_append_row(const struct phase *phase, uint32_t r, float *q, float *k
 // apart.c: ops of models whose layers are not those of BitNet b1.58.
 void bn_cpu_quantise16(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
 void bn_cpu_norm_rows(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
+void bn_cpu_rotate(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
 void bn_cpu_append(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
 void bn_cpu_activate(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end);
 

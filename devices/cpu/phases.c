@@ -69,6 +69,11 @@ static uint32_t output_items(const struct phase *phase)
     return phase->slot->n_outputs;
 }
 
+static uint32_t rotate_items(const struct phase *phase)
+{
+    return phase->op->of_outputs ? phase->slot->n_outputs : phase->slot->n_rows;
+}
+
 static uint32_t copy_items(const struct phase *phase)
 {
     return phase->slot->n_copies;
@@ -390,6 +395,7 @@ static const struct phase_row table[BN_OP_COUNT][MOST_PHASES] = {
     [BN_OP_NORM_ROWS] = {{bn_cpu_norm_rows, bn_cpu_rows, 1}},
     [BN_OP_APPEND] = {{bn_cpu_append, bn_cpu_rows, 1}},
     [BN_OP_ACTIVATE] = {{bn_cpu_activate, bn_cpu_rows, 1}},
+    [BN_OP_ROTATE] = {{bn_cpu_rotate, rotate_items, 1}},
 };
 
 static size_t scratch_of(const struct bn_op *op)

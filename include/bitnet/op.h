@@ -126,6 +126,10 @@ enum bn_op_kind {
     BN_OP_NORM_MATMUL,
     BN_OP_NORM_QKV,
     BN_OP_NORM_GATE_UP,
+    // out f32 [R][cols] = H(in * norm) * norm2, H being the Walsh-Hadamard transform of every op.block columns, divided by the
+    // root of op.block; norm and norm2 f32 [cols] may be absent. With op.of_outputs [O] instead of [R]. out may be the memory
+    // of in.
+    BN_OP_ROTATE,
     BN_OP_COUNT,
 };
 
@@ -165,6 +169,8 @@ struct bn_op {
     uint32_t window;                              // of attention; 0: everything
     float scale;                                  // of BN_OP_EMBED; 0: none
     enum bn_kv_type kv_type;                      // of the ops with a KV pool
+    uint32_t block;                               // of BN_OP_ROTATE: a power of 2 that divides cols
+    bool of_outputs;                              // of BN_OP_ROTATE
 };
 
 // What an op asks for beyond its kind; a device says in bn_caps.op_options which of them it runs.

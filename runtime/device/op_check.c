@@ -203,6 +203,9 @@ static enum bn_result check_shape(const struct check *check)
         return wrong(check, BN_ERR_ARGUMENT, "planes", "must be 0, 1 or 2, and fit the kind");
     if (op->planes == 2 && op->cols > MAX_COLS_2) // 32639 * cols must fit an int32
         return wrong(check, BN_ERR_UNSUPPORTED, "cols", "at most 65536 columns with two planes");
+    bool whole = op->block > 1 && (op->block & (op->block - 1)) == 0 && op->cols % op->block == 0;
+    if (op->kind == BN_OP_ROTATE && !whole)
+        return wrong(check, BN_ERR_ARGUMENT, "block", "must be a power of 2 that divides the columns");
     bool is_qkv = op->kind == BN_OP_QKV || op->kind == BN_OP_NORM_QKV;
     bool attends = is_qkv || op->kind == BN_OP_ATTENTION || op->kind == BN_OP_KV_COPY || op->kind == BN_OP_APPEND;
     if (!attends)
@@ -234,7 +237,7 @@ static enum bn_result check_options(const struct check *check)
     } options[] = {
         {"planes", BN_OP_WITH_PLANES, op->planes == 2},
         {"window", BN_OP_WITH_WINDOW, op->kind == BN_OP_ATTENTION && op->window},
-        {"norm2", BN_OP_WITH_HEAD_NORM, op->norm2.buffer != NULL},
+        {"norm2", BN_OP_WITH_HEAD_NORM, op->kind != BN_OP_ROTATE && op->norm2.buffer},
         {"activation", BN_OP_WITH_GELU,
          (op->kind == BN_OP_GATE_UP || op->kind == BN_OP_NORM_GATE_UP || op->kind == BN_OP_ACTIVATE) &&
              op->activation == BN_OP_GELU},

@@ -18,4 +18,5 @@ BN_OP(APPEND, "append", 0, FLOAT, ROWS_HEADS, ROWS_KV, ROWS_KV, ROWS_HEADS, _, O
 BN_OP(ACTIVATE, "activate", 0, FLOAT, ROWS_COLS, ROWS_COLS, _, ROWS_COLS, _, _, _, _, _)
 BN_OP(NORM_MATMUL, "norm_matmul", 1, TERNARY, ROWS_COLS, _, OPT_ROWS_W0, ROWS_W0, _, OPT_COLS, _, _, _)
 BN_OP(NORM_QKV, "norm_qkv", 3, TERNARY, ROWS_COLS, _, _, ROWS_W0, _, OPT_COLS, _, PAGES, ROPE)
+BN_OP(ROTATE, "rotate", 0, FLOAT, ROWS_COLS, _, _, ROWS_COLS, _, OPT_COLS, OPT_COLS, _, _)
 BN_OP(NORM_GATE_UP, "norm_gate_up", 2, TERNARY, ROWS_COLS, _, _, ROWS_W0, _, OPT_COLS, _, _, _)

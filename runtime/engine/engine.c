@@ -73,7 +73,9 @@ static void lay_out_activations(struct bn_engine *engine, uint64_t *work, uint64
         {&a->hidden, rows * info->n_ff * f32},
         {&a->quantised, rows * planes * bn_padded_cols(widest_input(engine->model))},
         {&a->scales, rows * planes * sizeof(struct bn_row_scale)},
-        {&a->normed, layer->post_ffw_norm || layer->attn_q_norm_in ? rows * info->n_embd * f32 : 0},
+        {&a->normed, layer->post_ffw_norm || layer->attn_q_norm_in || engine->model->hadamard.block
+                         ? rows * info->n_embd * f32
+                         : 0},
         {&a->k, layer->attn_q_norm_in ? rows * info->n_head_kv * info->head_dim * f32 : 0},
         {&a->v, layer->attn_q_norm_in ? rows * info->n_head_kv * info->head_dim * f32 : 0},
         {&a->up, layer->attn_q_norm_in ? rows * info->n_ff * f32 : 0},

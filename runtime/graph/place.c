@@ -7,7 +7,7 @@
 #include "runtime/layout/layout.h"
 
 // Bytes: of copies, and of what is used in place.
-enum { ALIGNMENT = 256, LEAST_ALIGNMENT = 16, TENSORS_PER_LAYER = 11 };
+enum { ALIGNMENT = 256, LEAST_ALIGNMENT = 16, TENSORS_PER_LAYER = 22 };
 
 // One tensor's place: where it comes from, in which layout it is wanted, and who wants to know.
 struct wish {
@@ -236,6 +236,8 @@ static enum bn_result place_all(struct placer *placer)
         result = place_weight(placer, model->output, BN_OP_HEAD, &placement->head);
     if (result == BN_OK)
         result = place(placer, model->output_norm, BN_OP_COUNT, &placement->output_norm, NULL);
+    for (uint32_t i = 0; i < model->hadamard.n_signs && result == BN_OK; i++)
+        result = place(placer, &model->hadamard.signs[i], BN_OP_COUNT, &placement->signs[i], NULL);
     for (uint32_t i = 0; i < model->info.n_layer && result == BN_OK; i++)
         result = place_layer(placer, &model->layers[i], &placement->layers[i]);
     return result;
@@ -244,7 +246,7 @@ static enum bn_result place_all(struct placer *placer)
 // The second pass, then the copies, on all CPUs.
 static enum bn_result write_all(struct placer *placer)
 {
-    size_t most = 3 + (size_t)placer->model->info.n_layer * TENSORS_PER_LAYER;
+    size_t most = 3 + BN_MOST_SIGNS + (size_t)placer->model->info.n_layer * TENSORS_PER_LAYER;
     placer->writing = true;
     placer->jobs = bn_alloc_array(placer->placement->host, most, sizeof(*placer->jobs));
     if (!placer->jobs)

@@ -21,6 +21,7 @@ struct bn_placement {
     struct bn_buffer *copied;   // what was copied or repacked, or NULL
     struct bn_weight embed, head;
     struct bn_span output_norm;
+    struct bn_span signs[BN_MOST_SIGNS]; // of the model's rotation
     struct bn_placed_layer *layers;
     uint64_t imported_bytes, copied_bytes;
     uint64_t layer_bytes; // of everything but the embedding and the head

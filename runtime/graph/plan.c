@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { OPS_PER_LAYER = 9, OPS_OF_POST_NORMS = 2, OPS_OF_INPUT_NORMS = 10, OPS_AROUND = 4 };
+enum { OPS_PER_LAYER = 9, OPS_OF_POST_NORMS = 2, OPS_OF_INPUT_NORMS = 10, OPS_OF_ROTATIONS = 6, OPS_AROUND = 4 };
 
 struct builder {
     const struct bn_plan_config *config;
@@ -15,10 +15,12 @@ size_t bn_plan_size(const struct bn_plan_config *config)
 {
     const struct bn_layer *layer = &config->model->layers[0]; // all have the same parts
     size_t per_layer = OPS_PER_LAYER + (layer->post_ffw_norm ? OPS_OF_POST_NORMS : 0) +
-                       (layer->attn_q_norm_in ? OPS_OF_INPUT_NORMS : 0);
+                       (layer->attn_q_norm_in ? OPS_OF_INPUT_NORMS : 0) +
+                       (config->model->hadamard.block ? OPS_OF_ROTATIONS : 0);
+    size_t around = OPS_AROUND + (config->model->hadamard.block ? 2 : 0);
     if (config->model->pools_last) // it ends with the norm
-        return OPS_AROUND - 1 + per_layer * config->model->info.n_layer;
-    return OPS_AROUND + (config->scan->buffer != NULL) + per_layer * config->model->info.n_layer;
+        return around - 1 + per_layer * config->model->info.n_layer;
+    return around + (config->scan->buffer != NULL) + per_layer * config->model->info.n_layer;
 }
 
 static struct bn_op *add(struct builder *builder, enum bn_op_kind kind, uint32_t cols)
@@ -103,6 +105,33 @@ static void add_norm(struct builder *builder, const struct bn_span *in, const st
         op->in3 = *residual;
 }
 
+// x = H(signs * x), or inversely signs * H(x).
+static struct bn_op *add_rotation(struct builder *builder, const struct bn_span *x, uint32_t cols, bool inverse)
+{
+    const struct bn_hadamard *hadamard = &builder->config->model->hadamard;
+    const struct bn_tensor *signs = bn_hadamard_signs(hadamard, cols);
+    struct bn_op *op = add(builder, BN_OP_ROTATE, cols);
+    op->in = op->out = *x;
+    op->block = hadamard->block;
+    if (signs)
+        *(inverse ? &op->norm2 : &op->norm) = builder->config->placement->signs[signs - hadamard->signs];
+    return op;
+}
+
+// What a folded matrix multiplies in place of the residual stream: that, normed and rotated, and no norm any more.
+static void fold_input(struct builder *builder, const struct bn_tensor *w, const struct bn_span **in,
+                       const struct bn_span **norm)
+{
+    static const struct bn_span none;
+    const struct bn_activations *a = &builder->config->activations;
+    if (!w->folded)
+        return;
+    add_norm(builder, *in, *norm, NULL, &a->normed);
+    add_rotation(builder, &a->normed, w->cols, false);
+    *in = &a->normed;
+    *norm = &none;
+}
+
 // The matrix that ends a half of a layer, and what it adds to the residual stream.
 static void add_residual(struct builder *builder, const struct bn_span *in, const struct bn_span *norm,
                          const struct bn_weight *w, const struct bn_span *post_norm)
@@ -137,7 +166,9 @@ static void add_attention(struct builder *builder, uint32_t layer)
     const struct bn_plan_config *config = builder->config;
     const struct bn_activations *a = &config->activations;
     const struct bn_placed_layer *w = &config->placement->layers[layer];
+    const struct bn_layer *layer_of = &config->model->layers[layer];
     const struct bn_weight *qkv[] = {&w->q, &w->k, &w->v};
+    const struct bn_span *in = &a->x, *norm = &w->attn_norm;
     struct bn_op *op;
     if (w->q_in_norm.buffer) { // with a norm of its own before each matrix, nothing can be shared
         add_norm(builder, &a->x, &w->attn_norm, NULL, &a->normed);
@@ -149,7 +180,8 @@ static void add_attention(struct builder *builder, uint32_t layer)
         op->in2 = a->k;
         op->in3 = a->v;
     } else {
-        op = add_multiply(builder, BN_OP_QKV, &a->x, &w->attn_norm, qkv, 3);
+        fold_input(builder, layer_of->attn_q, &in, &norm);
+        op = add_multiply(builder, BN_OP_QKV, in, norm, qkv, 3);
     }
     op->out = a->q;
     set_attention(builder, op, layer);
@@ -157,6 +189,8 @@ static void add_attention(struct builder *builder, uint32_t layer)
     op->in = a->q;
     op->out = a->attended;
     set_attention(builder, op, layer);
+    if (layer_of->attn_output->folded)
+        add_rotation(builder, &a->attended, w->o.cols, false);
     add_residual(builder, &a->attended, w->o_in_norm.buffer ? &w->o_in_norm : &w->attn_sub_norm, &w->o,
                  &w->attn_post_norm);
 }
@@ -165,7 +199,9 @@ static void add_feed_forward(struct builder *builder, uint32_t layer)
 {
     const struct bn_activations *a = &builder->config->activations;
     const struct bn_placed_layer *w = &builder->config->placement->layers[layer];
+    const struct bn_layer *layer_of = &builder->config->model->layers[layer];
     const struct bn_weight *gate_up[] = {&w->gate, &w->up};
+    const struct bn_span *in = &a->x, *norm = &w->ffn_norm;
     struct bn_op *op;
     if (w->gate_in_norm.buffer) {
         add_norm(builder, &a->x, &w->ffn_norm, NULL, &a->normed);
@@ -175,9 +211,12 @@ static void add_feed_forward(struct builder *builder, uint32_t layer)
         op->in = a->hidden;
         op->in2 = a->up;
     } else {
-        op = add_multiply(builder, BN_OP_GATE_UP, &a->x, &w->ffn_norm, gate_up, 2);
+        fold_input(builder, layer_of->ffn_gate, &in, &norm);
+        op = add_multiply(builder, BN_OP_GATE_UP, in, norm, gate_up, 2);
     }
     op->out = a->hidden;
+    if (layer_of->ffn_down->folded)
+        add_rotation(builder, &a->hidden, w->down.cols, false);
     add_residual(builder, &a->hidden, w->down_in_norm.buffer ? &w->down_in_norm : &w->ffn_sub_norm, &w->down,
                  &w->ffn_post_norm);
 }
@@ -194,6 +233,8 @@ size_t bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_
     op->w[0] = placement->embed;
     op->out = config->activations.x;
     op->scale = config->model->embed_scale == 1 ? 0 : config->model->embed_scale;
+    if (config->model->token_embd->latent)
+        add_rotation(&builder, &config->activations.x, n_embd, true);
     for (uint32_t layer = 0; layer < config->model->info.n_layer; layer++) {
         add_attention(&builder, layer);
         add_feed_forward(&builder, layer);
@@ -205,6 +246,8 @@ size_t bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_
     op->out = config->activations.final;
     if (config->model->pools_last)
         return builder.n;
+    if (config->model->output->folded)
+        add_rotation(&builder, &config->activations.final, n_embd, false)->of_outputs = true;
     op = add(&builder, BN_OP_HEAD, n_embd);
     op->w[0] = placement->head;
     op->in = config->activations.final;

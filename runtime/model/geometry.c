@@ -72,7 +72,7 @@ static const struct {
 };
 
 // Keys that do not say what a model computes, or that are read where they matter.
-static const char *const free_prefixes[] = {"general.", "tokenizer.", "quantize.", "split."};
+static const char *const free_prefixes[] = {"general.", "tokenizer.", "quantize.", "split.", "prism.hadamard."};
 
 static enum bn_result refuse(struct bn_load *load, const struct bn_gguf_key *key, const char *why)
 {

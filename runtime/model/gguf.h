@@ -109,6 +109,11 @@ enum bn_result bn_gguf_get_bool(const struct bn_gguf *gguf, const char *name, bo
 enum bn_result bn_gguf_get_str(const struct bn_gguf *gguf, const char *name, bool required, struct bn_str *value,
                                struct bn_error *err);
 
+// The array of integers of any width, or NULL in *key if absent; then element i of it. Errors: likewise.
+enum bn_result bn_gguf_get_integers(const struct bn_gguf *gguf, const char *name, bool required,
+                                    const struct bn_gguf_key **key, struct bn_error *err);
+int64_t bn_gguf_integer_at(const struct bn_gguf_key *key, uint64_t i);
+
 // The array of that element type, or NULL in *key if absent.
 enum bn_result bn_gguf_get_array(const struct bn_gguf *gguf, const char *name, bool required, enum bn_gguf_type element,
                                  const struct bn_gguf_key **key, struct bn_error *err);

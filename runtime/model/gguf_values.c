@@ -25,43 +25,24 @@ static enum bn_result wrong_type(const struct bn_gguf *gguf, const struct bn_ggu
                         bn_gguf_type_name(key->type), wanted);
 }
 
+// Bytes of an integer; 0: of another type.
+static unsigned integer_bytes(enum bn_gguf_type type)
+{
+    static const uint8_t bytes[BN_GGUF_TYPE_COUNT] = {
+        [BN_GGUF_U8] = 1,  [BN_GGUF_I8] = 1,  [BN_GGUF_U16] = 2, [BN_GGUF_I16] = 2,
+        [BN_GGUF_U32] = 4, [BN_GGUF_I32] = 4, [BN_GGUF_U64] = 8, [BN_GGUF_I64] = 8,
+    };
+    return bytes[type];
+}
+
 // Any integer of at most 64 bits; false for other types. `negative`: *bits holds a negative i64.
 static bool integer(const struct bn_gguf_key *key, uint64_t *bits, bool *negative)
 {
-    unsigned bytes;
-    bool is_signed = false;
-    switch (key->type) {
-    case BN_GGUF_I8:
-        is_signed = true;
-        bytes = 1;
-        break;
-    case BN_GGUF_U8:
-        bytes = 1;
-        break;
-    case BN_GGUF_I16:
-        is_signed = true;
-        bytes = 2;
-        break;
-    case BN_GGUF_U16:
-        bytes = 2;
-        break;
-    case BN_GGUF_I32:
-        is_signed = true;
-        bytes = 4;
-        break;
-    case BN_GGUF_U32:
-        bytes = 4;
-        break;
-    case BN_GGUF_I64:
-        is_signed = true;
-        bytes = 8;
-        break;
-    case BN_GGUF_U64:
-        bytes = 8;
-        break;
-    default:
+    unsigned bytes = integer_bytes(key->type);
+    bool is_signed =
+        key->type == BN_GGUF_I8 || key->type == BN_GGUF_I16 || key->type == BN_GGUF_I32 || key->type == BN_GGUF_I64;
+    if (bytes == 0)
         return false;
-    }
     *bits = 0;
     memcpy(bits, key->data, bytes);
     *negative = is_signed && *bits >> (8 * bytes - 1);
@@ -152,6 +133,30 @@ enum bn_result bn_gguf_get_str(const struct bn_gguf *gguf, const char *name, boo
     const uint8_t *at = key->data;
     *value = bn_gguf_next_str(&at);
     return BN_OK;
+}
+
+enum bn_result bn_gguf_get_integers(const struct bn_gguf *gguf, const char *name, bool required,
+                                    const struct bn_gguf_key **key, struct bn_error *err)
+{
+    enum bn_result result = find(gguf, name, required, key, err);
+    if (!*key)
+        return result;
+    if ((*key)->type != BN_GGUF_ARRAY || integer_bytes((*key)->element) == 0) {
+        result = wrong_type(gguf, *key, "integers", err);
+        *key = NULL;
+    }
+    return result;
+}
+
+int64_t bn_gguf_integer_at(const struct bn_gguf_key *key, uint64_t i)
+{
+    const struct bn_gguf_key element = {.type = key->element, .data = key->data + i * integer_bytes(key->element)};
+    uint64_t bits = 0;
+    bool negative;
+    integer(&element, &bits, &negative);
+    int64_t value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
 }
 
 enum bn_result bn_gguf_get_array(const struct bn_gguf *gguf, const char *name, bool required, enum bn_gguf_type element,

@@ -57,6 +57,9 @@ enum bn_result bn_load_rope(struct bn_load *load);
 // tensors.c: finds and checks every tensor.
 enum bn_result bn_load_tensors(struct bn_load *load);
 
+// hadamard.c: Prism's rotation; marks the tensors that it concerns, which are bound.
+enum bn_result bn_load_hadamard(struct bn_load *load);
+
 // stored.c: which layout the tensor's data has, by number and size, for what it is used; fills in layout, as, bytes, scale.
 enum bn_use { BN_USE_NORM, BN_USE_LINEAR, BN_USE_EMBEDDING };
 enum bn_result bn_load_stored(struct bn_load *load, const struct bn_gguf_tensor *found, enum bn_use use,

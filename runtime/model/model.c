@@ -168,6 +168,7 @@ void bn_model_destroy(struct bn_model *model)
     bn_free(model->host, model->names);
     bn_free(model->host, model->layers);
     bn_free(model->host, model->widened);
+    bn_free(model->host, model->hadamard.values);
     bn_file_map_close(&model->map);
     bn_free(model->host, model);
 }

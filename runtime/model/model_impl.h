@@ -21,6 +21,8 @@ struct bn_tensor {
     enum bn_layout
         as;       // with its scales it is this: `layout`, or one of order A if all scales are equal, or of a master
     bool widened; // f32 made at load: data is not within the file map, but the model's own
+    bool folded;  // multiplies rotated features: struct bn_hadamard
+    bool latent;  // an embedding whose rows must be rotated back
 };
 
 static inline struct bn_matrix bn_tensor_matrix(const struct bn_tensor *tensor)
@@ -53,6 +55,25 @@ struct bn_rope {
     const struct bn_tensor *frequencies; // f32 [rope_dim / 2], divisors; or NULL
 };
 
+// Prism's rotation of features (docs/layouts.md, "Hadamard"): folded matrices multiply H(signs * x), latent rows z stand for
+// signs * H(z). H is the Walsh-Hadamard transform of every `block` features.
+enum { BN_MOST_SIGNS = 8 };
+struct bn_hadamard {
+    uint32_t block;                        // 0: the model has none of it
+    uint32_t n_signs;                      // 0: all signs are +1
+    struct bn_tensor signs[BN_MOST_SIGNS]; // f32 [features], each of another number of features
+    float *values;                         // what they point into
+};
+
+// The entry of `signs` for that many features, or NULL.
+static inline const struct bn_tensor *bn_hadamard_signs(const struct bn_hadamard *hadamard, uint32_t features)
+{
+    for (uint32_t i = 0; i < hadamard->n_signs; i++)
+        if (hadamard->signs[i].cols == features)
+            return &hadamard->signs[i];
+    return NULL;
+}
+
 struct bn_model {
     const struct bn_host *host;
     struct bn_file_map map;
@@ -73,7 +94,8 @@ struct bn_model {
     char *names;                                               // what tensors[].name point into
     const struct bn_tensor *token_embd, *output_norm, *output; // output == token_embd when tied
     struct bn_layer *layers;                                   // [info.n_layer]
-    float *widened;                                            // what tensors that are widened point into
+    struct bn_hadamard hadamard;
+    float *widened; // what tensors that are widened point into
 };
 
 // Whether layer i sees the last `window` positions only.

@@ -359,6 +359,8 @@ enum bn_result bn_load_tensors(struct bn_load *load)
     if (result == BN_OK)
         result = check_unused(&binder);
     if (result == BN_OK)
+        result = bn_load_hadamard(load);
+    if (result == BN_OK)
         model->info.token_bytes = token_bytes(model);
     bn_free(model->host, binder.used);
     return result;

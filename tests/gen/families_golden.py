@@ -23,7 +23,8 @@ from torch import nn
 from transformers.integrations.bitnet import AutoBitLinear
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data" / "families"
-I2_S, Q2_0 = 36, 42
+I2_S, Q2_0, PQ2_0, PTQ1_0 = 36, 42, 142, 143
+BLOCK = 64  # of the rotation
 N_VOCAB, N_TOKENS = 288, 24
 NOISE = {"gemma3": 2.0**-19}  # many norms even noise out
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -69,6 +70,7 @@ CASES = {
     "qwen3": ("qwen3", False, False, "Qwen3", common(head_dim=64, rms_norm_eps=1e-6, **rope(1e6))),
     "qwen3-q2_0": ("qwen3", False, False, "Qwen3", common(head_dim=64, rms_norm_eps=1e-6, **rope(1e6))),
     "qwen3-yarn": ("qwen3", False, False, "Qwen3", common(head_dim=64, rms_norm_eps=1e-6, **rope(1e6, **YARN))),
+    "qwen3-hadamard": ("qwen3", False, False, "Qwen3", common(tie_word_embeddings=False, rms_norm_eps=1e-6, **rope(1e6))),
     "qwen3-embedding": ("qwen3", True, True, "Qwen3", common(head_dim=64, rms_norm_eps=1e-6, **rope(1e6))),
     "gemma3": ("gemma3", True, False, "Gemma3Text", common(**GEMMA)),
     "gemma3-embedding": ("gemma3", True, True, "Gemma3Text", common(**GEMMA)),
@@ -76,6 +78,50 @@ CASES = {
 CONFIGS = {"BitNet": "BitNetConfig", "Llama": "LlamaConfig", "Qwen3": "Qwen3Config", "Gemma3Text": "Gemma3TextConfig"}
 MODELS = {"BitNet": "BitNetForCausalLM", "Llama": "LlamaForCausalLM", "Qwen3": "Qwen3ForCausalLM",
           "Gemma3Text": "Gemma3ForCausalLM"}
+
+
+def hadamard(n):
+    """Sylvester's matrix, from its definition: the parity of the bits that row and column share."""
+    index = np.arange(n)
+    parity = np.array([[bin(i & j).count("1") & 1 for j in index] for i in index])
+    return torch.tensor(np.where(parity, -1.0, 1.0) / np.sqrt(n))
+
+
+class Rotation:
+    """Prism's: x' = H(s * x) in front of a folded matrix, h = s * H(z) behind a latent embedding."""
+
+    def __init__(self, seed):
+        rng = np.random.default_rng(seed)
+        self.signs = {width: torch.tensor(rng.choice([-1.0, 1.0], width)) for width in (128, 256)}
+
+    def blocks(self, x):
+        return (x.unflatten(-1, (-1, BLOCK)) @ hadamard(BLOCK).to(x.dtype)).flatten(-2)
+
+    def forward(self, x):
+        return self.blocks(x * self.signs[x.shape[-1]].to(x.dtype))
+
+    def inverse(self, z):
+        return self.blocks(z) * self.signs[z.shape[-1]].to(z.dtype)
+
+
+class Folded(nn.Module):
+    def __init__(self, rotation, linear):
+        super().__init__()
+        self.rotation, self.linear = rotation, linear
+        self.weight = linear.weight
+
+    def forward(self, x):
+        return self.linear(self.rotation.forward(x))
+
+
+class Latent(nn.Module):
+    def __init__(self, rotation, embedding):
+        super().__init__()
+        self.rotation, self.embedding = rotation, embedding
+        self.weight = embedding.weight
+
+    def forward(self, ids):
+        return self.rotation.inverse(self.embedding(ids))
 
 
 def projections(model):
@@ -86,7 +132,7 @@ def projections(model):
                     yield part, name
 
 
-def build(case, seed, groups):
+def build(case, seed, groups, rotation=None):
     """The model with random ternary matrices; trits and scales by module."""
     _, int8, inputs, kind, config = case
     torch.manual_seed(seed)
@@ -98,10 +144,11 @@ def build(case, seed, groups):
         rows, cols = old.out_features, old.in_features
         trits = torch.randint(-1, 2, (rows, cols)).float()
         scale = float(np.float32((0.7 + 0.6 * torch.rand(1).item()) / np.sqrt(cols)))
-        if groups:  # of 64 columns
-            scale = (scale * (0.5 + torch.rand(rows, cols // 64))).half().float()
+        if groups:
+            scale = (scale * (0.5 + torch.rand(rows, cols // groups))).half().float()
             new = nn.Linear(cols, rows, bias=False)
-            new.weight.data = trits * scale.repeat_interleave(64, 1)
+            new.weight.data = trits * scale.repeat_interleave(groups, 1)
+            new = Folded(rotation, new) if rotation else new
         elif int8:
             new = AutoBitLinear(cols, rows, bias=False, use_rms_norm=inputs, rms_norm_eps=config.rms_norm_eps)
             new.weight.data = trits.clone()
@@ -118,6 +165,9 @@ def build(case, seed, groups):
         elif "embed_tokens" in name or "lm_head" in name:
             small = 1 / np.sqrt(config.hidden_size) if kind == "Gemma3Text" else 1.0
             parameter.data = (small * torch.randn_like(parameter)).half().float()
+    if rotation:
+        model.model.embed_tokens = Latent(rotation, model.model.embed_tokens)
+        model.lm_head = Folded(rotation, model.lm_head)
     return model, ternary
 
 
@@ -137,12 +187,25 @@ def pack(trits, scale):
     return np.concatenate([data.reshape(-1), tail]).view(np.int8)
 
 
-def pack_groups(trits, scales):
-    """Q2_0: of 64 weights a scale in f16, then codes from the low bits up."""
-    codes = (trits + 1).astype(np.uint8).reshape(-1, 16, 4)
+def pack_groups(trits, scales, group=64):
+    """Q2_0, and PQ2_0 with groups of 128: a scale in f16, then codes from the low bits up."""
+    codes = (trits + 1).astype(np.uint8).reshape(-1, group // 4, 4)
     data = codes[:, :, 0] | (codes[:, :, 1] << 2) | (codes[:, :, 2] << 4) | (codes[:, :, 3] << 6)
     scales = scales.numpy().astype(np.float16).reshape(-1, 1).view(np.uint8)
     return np.concatenate([scales, data], axis=1).reshape(-1).view(np.int8)
+
+
+def pack_ptq1_0(trits, scales):
+    """PTQ1_0: of 128 weights 16 + 8 bytes of five digits in base 3, 2 of four, the scale in f16. The first digits of a run of
+    bytes come first."""
+    codes = (trits + 1).astype(np.int64).reshape(-1, 128)
+    parts = []
+    for start, n, digits in ((0, 16, 5), (80, 8, 5), (120, 2, 4)):
+        run = codes[:, start:start + n * digits].reshape(-1, digits, n)
+        number = sum(run[:, i] * 3**(4 - i) for i in range(digits))
+        parts.append(((number * 256 + 242) // 243).astype(np.uint8))
+    parts.append(scales.numpy().astype(np.float16).reshape(-1, 1).view(np.uint8))
+    return np.concatenate(parts, axis=1).reshape(-1).view(np.int8)
 
 
 def permuted(trits, heads):
@@ -226,7 +289,23 @@ def llama3_divisors(parameters, dim):
     return np.array(factors, dtype=np.float32)
 
 
-def write(path, name, case, model, ternary):
+def add_rotation(writer, rotation, layers):
+    """The keys, with the types that Prism's converter gives them."""
+    integers = dict(vtype=gguf.GGUFValueType.ARRAY, sub_type=gguf.GGUFValueType.INT32)
+    writer.add_uint32("prism.hadamard.version", 1)
+    writer.add_uint32("prism.hadamard.block_size", BLOCK)
+    writer.add_string("prism.hadamard.transform", "normalized-sylvester-walsh-hadamard")
+    writer.add_string("prism.hadamard.axis", "input-last-dimension")
+    writer.add_string("prism.hadamard.sign_mode", "explicit")
+    writer.add_key_value("prism.hadamard.sign_widths", list(rotation.signs), **integers)
+    writer.add_key_value("prism.hadamard.sign_values", [int(s) for v in rotation.signs.values() for s in v], **integers)
+    names = ["blk.%d.%s.weight" % (i, name) for i in range(layers) for name in MATRICES.values()]
+    writer.add_array("prism.hadamard.weight_names", names + ["output.weight"])
+    writer.add_array("prism.hadamard.inverse_weight_names", ["token_embd.weight"])
+    writer.add_bool("prism.hadamard.gdn_v_grouped", False)
+
+
+def write(path, name, case, model, ternary, rotation):
     arch, _, inputs, _, _ = case
     config = model.config
     writer = gguf.GGUFWriter(path, arch)
@@ -246,6 +325,8 @@ def write(path, name, case, model, ternary):
         writer.add_pooling_type(gguf.PoolingType.LAST)
     add_rope(writer, arch, config)
     add_vocabulary(writer, name, arch)
+    if rotation:
+        add_rotation(writer, rotation, config.num_hidden_layers)
     writer.add_tensor("token_embd.weight", model.model.embed_tokens.weight.detach().numpy().astype(np.float16))
     if not config.tie_word_embeddings:
         writer.add_tensor("output.weight", model.lm_head.weight.detach().numpy().astype(np.float16))
@@ -273,9 +354,10 @@ def write(path, name, case, model, ternary):
                 if arch == "llama" and key in ("q_proj", "k_proj"):
                     trits = permuted(trits, config.num_attention_heads if key == "q_proj" else config.num_key_value_heads)
                 grouped = torch.is_tensor(scale)
-                data = pack_groups(trits, scale) if grouped else pack(trits, scale)
-                writer.add_tensor("blk.%d.%s.weight" % (i, MATRICES[key]), data, raw_shape=trits.shape,
-                                  raw_dtype=Q2_0 if grouped else I2_S)
+                kind = I2_S if not grouped else Q2_0 if not rotation else PQ2_0 if part is layer.mlp else PTQ1_0
+                data = {I2_S: lambda: pack(trits, scale), Q2_0: lambda: pack_groups(trits, scale),
+                        PQ2_0: lambda: pack_groups(trits, scale, 128), PTQ1_0: lambda: pack_ptq1_0(trits, scale)}[kind]()
+                writer.add_tensor("blk.%d.%s.weight" % (i, MATRICES[key]), data, raw_shape=trits.shape, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -292,7 +374,9 @@ def halve_norms(model):
 def make(name, case):
     ids = torch.tensor([[int(x) for x in np.random.default_rng(7).integers(0, N_VOCAB, N_TOKENS)]])
     for seed in range(1, 1000):
-        model, ternary = build(case, seed, name.endswith("q2_0"))
+        rotation = Rotation(seed) if name.endswith("hadamard") else None
+        groups = 128 if rotation else 64 if name.endswith("q2_0") else 0
+        model, ternary = build(case, seed, groups, rotation)
         halve_norms(model)
         single = run(case, model, ids)
         double = run(case, model.double(), ids)
@@ -307,7 +391,7 @@ def make(name, case):
             break
     else:
         raise SystemExit(name + ": no seed without flips")
-    write(DATA / (name + ".gguf"), name, case, model.float(), ternary)
+    write(DATA / (name + ".gguf"), name, case, model.float(), ternary, rotation)
     double.astype(np.float32).tofile(DATA / (name + ".f32"))
     print("%-18s seed %3d, f32 against f64 %.2g, largest %.3g" % (name, seed, flips, np.abs(double).max()))
     return {"architecture": case[0], "embedding": case[2], "planes": 1 if case[1] else 2, "seed": seed,

@@ -322,7 +322,7 @@ def meanings():
         A + "rope.scale_linear": value(F32, NAN), A + "pooling_type": value(U32, 1),
         A + "attention.scale": value(F32, 1), A + "attention.clamp_kqv": value(F32, 8), A + "logit_scale": value(F32, 1),
         A + "final_logit_softcapping": value(F32, 30), A + "unknown": value(U8, 0), "llama.block_count": value(U32, 2),
-        "prism.hadamard.block_size": value(U32, 128), "bitnet.i2s_order": text("1x4"), "x": value(U8, 0),
+        "prism.hadamard": value(U32, 128), "bitnet.i2s_order": text("1x4"), "x": value(U8, 0),
         A + "hidden_activation": text("mish"), "bitnet.i2s_layout": text("2x2"), "split.count": value(U16, 2)}
     for name, new in refused.items():
         yield Case("key-" + name, UNSUPPORTED, name, put(name, new))
@@ -517,8 +517,9 @@ def layouts():
                    as_layout(layout, name))
         yield Case(f"{layout}-of-file-type-text", MODEL, "general.file_type", put("general.file_type", text("x")),
                    as_layout(layout, name))
-    for key in ("prism.hadamard.block_size", "prism.hadamard.sign_values", "prism.hadamard", "prism.x"):
-        yield Case(f"ptq1_0-with-{key}", UNSUPPORTED, key, put(key, value(U32, 128)), as_layout("ptq1_0", name))
+    for key, reason in (("prism.hadamard.block_size", MODEL), ("prism.hadamard.sign_values", MODEL),
+                        ("prism.hadamard.x", UNSUPPORTED), ("prism.hadamard", UNSUPPORTED), ("prism.x", UNSUPPORTED)):
+        yield Case(f"ptq1_0-with-{key}", reason, key if reason == UNSUPPORTED else "prism.hadamard.version", put(key, value(U32, 128)), as_layout("ptq1_0", name))
     for table, (kind, size) in TABLES.items():
         for what, number, expected in (("", 0.01, OK), ("-nan", NAN, NUMERIC), ("-inf", INF, NUMERIC), ("-zero", 0, OK)):
             block = struct.pack("<e", number) + b"\x13" * (size - 2)

@@ -6,6 +6,8 @@
 #include "gguf_build.h"
 #include "tests/without.h"
 
+#define P "prism.hadamard."
+
 static struct bn_runtime *runtime;
 static struct build *b;
 
@@ -47,6 +49,33 @@ static void retype(const char *name, uint32_t type)
     struct build_tensor *t = tensor(name);
     t->type = type;
     t->bytes = data_bytes(type, t->dims[0] * t->dims[1]);
+}
+
+static void set_integers(const char *name, const int32_t *values, size_t n)
+{
+    bytes_add(set_array(b, name, I32, n), values, n * sizeof(*values));
+}
+
+static void set_names(const char *name, const char *value)
+{
+    set_strings(b, name, &value, value[0] != 0);
+}
+
+// The keys of Prism's rotation, as they should be: one matrix is folded.
+static void rotate(const char *folded)
+{
+    int32_t signs[128 + 256];
+    for (int i = 0; i < 128 + 256; i++)
+        signs[i] = i % 3 ? 1 : -1;
+    set_u32(b, P "version", 1);
+    set_u32(b, P "block_size", 64);
+    set_str(b, P "transform", "normalized-sylvester-walsh-hadamard");
+    set_str(b, P "axis", "input-last-dimension");
+    set_str(b, P "sign_mode", "explicit");
+    set_integers(P "sign_widths", (const int32_t[]){128, 256}, 2);
+    set_integers(P "sign_values", signs, 128 + 256);
+    set_names(P "weight_names", folded);
+    set_names(P "inverse_weight_names", "token_embd.weight");
 }
 
 #define A "bitnet-b1.58."
@@ -188,7 +217,32 @@ static void retype(const char *name, uint32_t type)
     X(q2_0_of_neither, MODEL, DOWN, "Q2_0 of this shape", (retype(DOWN, T_TQ1_0), tensor(DOWN)->type = T_Q2_0))        \
     X(iq2_tn, UNSUPPORTED, DOWN, "PQ2_0 (142)", (retype(DOWN, T_PQ2_0), set_u32(b, "general.file_type", 135)))         \
     X(iq1_tn, UNSUPPORTED, DOWN, "PTQ1_0 (143)", (retype(DOWN, T_PTQ1_0), set_u32(b, "general.file_type", 136)))       \
-    X(hadamard, UNSUPPORTED, "prism.hadamard.block_size", "unknown key", set_u32(b, "prism.hadamard.block_size", 64))  \
+    X(rotation_alone, MODEL, P "version", "missing", set_u32(b, P "block_size", 64))                                   \
+    X(rotation_key, UNSUPPORTED, P "more", "unknown key", (rotate(DOWN), set_u32(b, P "more", 1)))                     \
+    X(rotation_version, UNSUPPORTED, P "version", "only version 1", (rotate(DOWN), set_u32(b, P "version", 2)))        \
+    X(rotation_transform, UNSUPPORTED, P "transform", "only normalized",                                               \
+      (rotate(DOWN), set_str(b, P "transform", "dct")))                                                                \
+    X(rotation_axis, UNSUPPORTED, P "axis", "only input", (rotate(DOWN), set_str(b, P "axis", "output")))              \
+    X(rotation_block_3, MODEL, P "block_size", "power of 2", (rotate(DOWN), set_u32(b, P "block_size", 3)))            \
+    X(rotation_block_0, MODEL, P "block_size", "power of 2", (rotate(DOWN), set_u32(b, P "block_size", 0)))            \
+    X(rotation_wide, UNSUPPORTED, "token_embd.weight", "not a multiple",                                               \
+      (rotate(DOWN), set_u32(b, P "block_size", 512)))                                                                 \
+    X(rotation_mode, UNSUPPORTED, P "sign_mode", "is not known", (rotate(DOWN), set_str(b, P "sign_mode", "x")))       \
+    X(rotation_signs_f32, MODEL, P "sign_values", "expected integers",                                                 \
+      (rotate(DOWN), set_array(b, P "sign_values", F32, 0)))                                                           \
+    X(rotation_sign_0, MODEL, P "sign_values", "neither 1 nor -1",                                                     \
+      (rotate(DOWN), set_integers(P "sign_values", (const int32_t[]){0}, 1)))                                          \
+    X(rotation_widths, MODEL, P "sign_widths", "do not sum",                                                           \
+      (rotate(DOWN), set_integers(P "sign_widths", (const int32_t[]){128, 64}, 2)))                                    \
+    X(rotation_width_of_none, MODEL, P "sign_widths", "do not sum",                                                    \
+      (rotate(DOWN), set_integers(P "sign_widths", (const int32_t[]){-1, 385}, 2)))                                    \
+    X(rotation_width, UNSUPPORTED, "token_embd.weight", "no signs",                                                    \
+      (rotate(DOWN), set_integers(P "sign_widths", (const int32_t[]){384}, 1)))                                        \
+    X(rotation_of_nothing, UNSUPPORTED, P "weight_names", "blk.7", rotate("blk.7.attn_q.weight"))                      \
+    X(rotation_of_norm, UNSUPPORTED, P "weight_names", "output_norm", rotate("output_norm.weight"))                    \
+    X(rotation_of_q, UNSUPPORTED, "blk.0.attn_k.weight", "unlike", rotate(Q))                                          \
+    X(rotation_of_rows, UNSUPPORTED, "token_embd.weight", "the head too", rotate(DOWN))                                \
+    X(rotation_sub_norms, UNSUPPORTED, P "version", "these norms", rotate("token_embd.weight"))                        \
     X(q_tq2_0, UNSUPPORTED, Q, "TQ2_0 (35)", tensor(Q)->type = T_TQ2_0)                                                \
     X(q_unknown_type, UNSUPPORTED, Q, "unknown (4294967295)", tensor(Q)->type = 0xffffffff)                            \
     X(norm_i2s, UNSUPPORTED, "attn_norm", "only F32, F16", retype("blk.0.attn_norm.weight", T_I2S))                    \
