@@ -220,7 +220,7 @@ static int dot4(uint x, uint code, int sum)
 #define subgroup_size() 32u
 #define shuffle(x, mask) ((uint)__nvvm_shfl_sync_bfly_i32(0xffffffffu, (int)(x), (int)(mask), 31))
 #elif defined(__AMDGCN__)
-#define subgroup_size() ((uint)__builtin_amdgcn_wavefrontsize())
+#define subgroup_size() ((uint)__AMDGCN_WAVEFRONT_SIZE)
 static uint shuffle(uint x, uint mask)
 {
     uint lane = thread() % subgroup_size();

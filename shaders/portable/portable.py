@@ -1,0 +1,108 @@
+"""The portable kernels: their variants, their text for OpenCL, their compilation ahead of time.
+
+usage: portable.py embed OUTPUT                           C arrays of the sources, and the table PORTABLE_SOURCES
+       portable.py text NAME                              the source of a kernel, as OpenCL drivers get it
+       portable.py compile CLANG TARGET OUTPUT VARIANT    TARGET: ptx, spirv (LLVM code of it) or an AMD processor, gfx1100
+       portable.py variants                               names of what is compiled ahead of time
+"""
+import itertools
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+VARIANTS = ("DOT", "SUBGROUP")
+PTX_TARGET = ("sm_75", "+ptx75")  # the oldest that is supported, and the PTX of its time: drivers finish it for newer ones
+
+
+def manifest():
+    """Yields (name, source, defines, constants): constants = {"C0": ["64"], ...}."""
+    with open(os.path.join(HERE, "manifest.txt"), encoding="utf-8") as f:
+        for line in f:
+            words = line.split("#")[0].split()
+            if words:
+                constants = dict(word.split("=") for word in words[2:] if "=" in word)
+                yield (words[0], words[1], [word for word in words[2:] if "=" not in word],
+                       {name: values.split("|") for name, values in constants.items()})
+
+
+def variants():
+    """Yields (name, source, defines) of every combination, best variant only: embed.C0_64.C1_0"""
+    for name, source, defines, constants in manifest():
+        for values in itertools.product(*constants.values()):
+            chosen = [f"{constant}={value}" for constant, value in zip(constants, values)]
+            yield ".".join([name] + [word.replace("=", "_") for word in chosen]), source, defines + chosen
+
+
+def text(source):
+    """The source with what it includes, each file once, and lines that messages of compilers can name."""
+    seen = set()
+
+    def flatten(path):
+        seen.add(path)
+        name = os.path.relpath(path, os.path.dirname(HERE))
+        yield f'#line 1 "{name}"'
+        with open(path, encoding="utf-8") as f:
+            for number, line in enumerate(f.read().splitlines(), 1):
+                if not line.startswith("#include "):
+                    yield line
+                    continue
+                included = os.path.normpath(os.path.join(os.path.dirname(path), line.split('"')[1]))
+                if included not in seen:
+                    yield from flatten(included)
+                yield f'#line {number + 1} "{name}"'
+
+    return "\n".join(flatten(os.path.join(HERE, source))) + "\n"
+
+
+def embed(output):
+    arrays, rows = [], []
+    kernels = list(manifest())
+    for source in sorted({source for _, source, _, _ in kernels}):
+        data = text(source).encode() + b"\0"
+        lines = [",".join(str(byte) for byte in data[i:i + 32]) for i in range(0, len(data), 32)]
+        arrays.append(f"static const char text_{source.split('.')[0]}[] = {{\n" + ",\n".join(lines) + "};\n")
+    for name, source, defines, _ in kernels:
+        extra = "".join(f" -D{define}" for define in defines if define not in VARIANTS)
+        rows.append(f'{{"{name}", text_{source.split(".")[0]}, sizeof(text_{source.split(".")[0]}) - 1, "{extra}"}}')
+    with open(output, "w", encoding="utf-8") as f:
+        f.write("".join(arrays) + "#define PORTABLE_SOURCES " + ", ".join(rows) + "\n")
+
+
+def command(clang, target, output, source, defines):
+    """The compiler's command line."""
+    flags = ["-cl-std=CL1.2", "-cl-fp32-correctly-rounded-divide-sqrt", "-O3", "-Wall", "-Werror",
+             "-Wno-unused-function"] + ["-D" + define for define in defines]
+    if target == "ptx":
+        machine, features = PTX_TARGET
+        flags += ["-target", "nvptx64-nvidia-cuda", "-Xclang", "-target-cpu", "-Xclang", machine,
+                  "-Xclang", "-target-feature", "-Xclang", features, "-S"]
+    elif target == "spirv":  # what subgroups and packed products are there is an extension's matter
+        flags = [flag for flag in flags if flag not in ("-DDOT", "-DSUBGROUP")]
+        flags += ["-target", "spir64", "-emit-llvm", "-c", "-O0", "-Xclang", "-finclude-default-header"]
+    else:
+        flags += ["-target", "amdgcn-amd-amdhsa", "-mcpu=" + target, "-nogpulib"]
+    return [clang, "-x", "cl", *flags, "-o", output, os.path.join(HERE, source)]
+
+
+def main():
+    verb, *arguments = sys.argv[1:] or ["-h"]
+    if verb == "embed" and len(arguments) == 1:
+        embed(arguments[0])
+    elif verb == "text" and len(arguments) == 1:
+        sys.stdout.write(text({name: source for name, source, _, _ in manifest()}[arguments[0]]))
+    elif verb == "variants":
+        print("\n".join(name for name, _, _ in variants()))
+    elif verb == "compile" and len(arguments) == 4:
+        clang, target, output, wanted = arguments
+        for name, source, defines in variants():
+            if name == wanted:
+                return subprocess.run(command(clang, target, output, source, defines)).returncode
+        sys.exit(f"portable.py: {wanted} is no variant of the manifest")
+    else:
+        sys.exit(__doc__)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
