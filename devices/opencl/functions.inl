@@ -1,0 +1,40 @@
+// The functions of OpenCL that the driver uses: CL_REQUIRED(name) of 1.2, CL_OPTIONAL(name) of later versions.
+#ifndef CL_REQUIRED
+#define CL_REQUIRED(name)
+#endif
+#ifndef CL_OPTIONAL
+#define CL_OPTIONAL(name)
+#endif
+CL_REQUIRED(GetPlatformIDs)
+CL_REQUIRED(GetPlatformInfo)
+CL_REQUIRED(GetDeviceIDs)
+CL_REQUIRED(GetDeviceInfo)
+CL_REQUIRED(CreateSubDevices)
+CL_REQUIRED(ReleaseDevice)
+CL_REQUIRED(CreateContext)
+CL_REQUIRED(ReleaseContext)
+CL_REQUIRED(CreateCommandQueue)
+CL_REQUIRED(ReleaseCommandQueue)
+CL_REQUIRED(CreateBuffer)
+CL_REQUIRED(ReleaseMemObject)
+CL_REQUIRED(EnqueueWriteBuffer)
+CL_REQUIRED(EnqueueReadBuffer)
+CL_REQUIRED(EnqueueFillBuffer)
+CL_REQUIRED(CreateProgramWithSource)
+CL_REQUIRED(CreateProgramWithBinary)
+CL_REQUIRED(BuildProgram)
+CL_REQUIRED(GetProgramBuildInfo)
+CL_REQUIRED(GetProgramInfo)
+CL_REQUIRED(ReleaseProgram)
+CL_REQUIRED(CreateKernel)
+CL_REQUIRED(SetKernelArg)
+CL_REQUIRED(ReleaseKernel)
+CL_REQUIRED(EnqueueNDRangeKernel)
+CL_REQUIRED(GetEventInfo)
+CL_REQUIRED(ReleaseEvent)
+CL_REQUIRED(Flush)
+CL_REQUIRED(Finish)
+CL_OPTIONAL(SVMAlloc)
+CL_OPTIONAL(SVMFree)
+#undef CL_REQUIRED
+#undef CL_OPTIONAL

@@ -1,0 +1,249 @@
+// Submissions: an in-order queue of the driver, and an event behind each.
+#include <inttypes.h>
+
+#include "devices/opencl/command.h"
+
+enum { IN_FLIGHT = 64 };
+
+struct flight {
+    const struct command *command;
+    cl_event done;
+    uint64_t signal;
+    const uint32_t *stop;
+    uint32_t stop_at;
+    bool stopped;
+};
+
+struct queue {
+    struct bn_queue base;
+    cl_command_queue handle;
+    struct flight flights[IN_FLIGHT];
+    uint64_t first, end; // flights that are not over; modulo IN_FLIGHT
+    uint64_t value;      // the timeline as it was seen last
+};
+
+void bn_opencl_queue_close(struct bn_queue *base)
+{
+    struct queue *queue = (struct queue *)base;
+    struct device *device = device_of(base->device);
+    pthread_mutex_lock(&device->lock);
+    if (queue->handle) {
+        if (!atomic_load(&device->lost))
+            device->cl.Finish(queue->handle);
+        for (; queue->first != queue->end; queue->first++)
+            device->cl.ReleaseEvent(queue->flights[queue->first % IN_FLIGHT].done);
+        device->cl.ReleaseCommandQueue(queue->handle);
+    }
+    pthread_mutex_unlock(&device->lock);
+    bn_free(device->base.host, queue);
+}
+
+enum bn_result bn_opencl_queue_open(struct bn_device *base, struct bn_queue **out, struct bn_error *err)
+{
+    struct device *device = device_of(base);
+    struct queue *queue = bn_alloc(base->host, sizeof(*queue));
+    if (!queue)
+        return bn_fail_memory(err, sizeof(*queue), "a queue");
+    queue->base.device = base;
+    cl_int native;
+    queue->handle = device->cl.CreateCommandQueue(device->context, bn_opencl_id(device), 0, &native);
+    if (native != CL_SUCCESS) {
+        bn_free(base->host, queue);
+        return bn_opencl_fail(device, err, native, "clCreateCommandQueue");
+    }
+    *out = &queue->base;
+    return BN_OK;
+}
+
+static bool stops(const struct flight *flight)
+{
+    return flight->stop && __atomic_load_n(flight->stop, __ATOMIC_RELAXED) == flight->stop_at;
+}
+
+// Tells the kernels of the submission to do nothing more.
+static void stop(struct flight *flight)
+{
+    flight->stopped = true;
+    __atomic_store_n(&flight->command->slot->skip, 1, __ATOMIC_RELAXED);
+}
+
+// The same of one that runs: the word is written past the queue, while kernels read it, where the device has a copy of the slot.
+static void stop_running(struct device *device, struct flight *flight)
+{
+    static const cl_uint one = 1;
+    const struct transfer *slot = &flight->command->slot_up;
+    stop(flight);
+    if (slot->memory &&
+        device->cl.EnqueueWriteBuffer(device->transfers, slot->memory, CL_FALSE,
+                                      (size_t)slot->offset + offsetof(struct bn_slot, skip), sizeof(one), &one, 0, NULL,
+                                      NULL) == CL_SUCCESS)
+        device->cl.Flush(device->transfers);
+}
+
+static void retire(struct device *device, struct flight *flight)
+{
+    struct bn_slot *slot = flight->command->slot;
+    device->cl.ReleaseEvent(flight->done);
+    flight->done = NULL;
+    if (flight->stopped) {
+        slot->status = BN_SLOT_STOPPED;
+        slot->status_op = slot->progress;
+    }
+}
+
+// Looks at the device: what is over is retired, what shall stop is told so.
+static cl_int look(struct device *device, struct queue *queue)
+{
+    for (; queue->first != queue->end; queue->first++) {
+        struct flight *flight = &queue->flights[queue->first % IN_FLIGHT];
+        cl_int status = CL_QUEUED;
+        cl_int native = device->cl.GetEventInfo(flight->done, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(status),
+                                                &status, NULL);
+        if (native != CL_SUCCESS)
+            return native;
+        if (status < 0)
+            return status;
+        if (status != CL_COMPLETE)
+            break;
+        retire(device, flight);
+        queue->value = flight->signal;
+    }
+    for (uint64_t i = queue->first; i != queue->end; i++) {
+        struct flight *flight = &queue->flights[i % IN_FLIGHT];
+        if (!flight->stopped && stops(flight))
+            stop_running(device, flight);
+    }
+    if (queue->first != queue->end) {
+        const struct command *command = queue->flights[queue->first % IN_FLIGHT].command;
+        atomic_store_explicit(&device->last_op, __atomic_load_n(&command->slot->progress, __ATOMIC_RELAXED),
+                              memory_order_relaxed);
+    }
+    return CL_SUCCESS;
+}
+
+// A lost device, with the op that ran. What an event reports is the end of the device, whatever its number.
+static enum bn_result lost(struct device *device, struct queue *queue, cl_int native, struct bn_error *err)
+{
+    atomic_store(&device->lost, 1);
+    uint32_t op = atomic_load(&device->last_op);
+    const char *name = "?";
+    if (queue->first != queue->end) {
+        const struct command *command = queue->flights[queue->first % IN_FLIGHT].command;
+        name = op < command->n_ops ? bn_op_name((enum bn_op_kind)command->kinds[op]) : name;
+    }
+    bn_fail_at(err, BN_ERR_DEVICE_LOST, device->base.info.id, name, UINT64_MAX,
+               "the device is lost (OpenCL error %d); op %" PRIu32 " of the command was the last that is known to have "
+               "started",
+               native, op);
+    if (err)
+        err->native = native;
+    return BN_ERR_DEVICE_LOST;
+}
+
+// The part of a transfer that this run of the command moves.
+static uint64_t clip(const struct transfer *transfer, const struct bn_slot *slot, uint64_t *skip)
+{
+    *skip = 0;
+    if (!transfer->row_bytes)
+        return transfer->bytes;
+    *skip = slot->first_output * transfer->row_bytes;
+    uint64_t bytes = slot->n_outputs * transfer->row_bytes;
+    if (*skip >= transfer->bytes)
+        return 0;
+    return bytes < transfer->bytes - *skip ? bytes : transfer->bytes - *skip;
+}
+
+static cl_int upload(struct device *device, struct queue *queue, const struct command *command)
+{
+    const struct transfer *slot = &command->slot_up;
+    if (!slot->memory)
+        return CL_SUCCESS;
+    cl_int native = device->cl.EnqueueWriteBuffer(queue->handle, slot->memory, CL_FALSE, (size_t)slot->offset,
+                                                  (size_t)slot->bytes, slot->host, 0, NULL, NULL);
+    for (uint32_t i = 0; i < command->n_transfers && native == CL_SUCCESS; i++) {
+        const struct transfer *transfer = &command->transfers[i];
+        if (transfer->up)
+            native = device->cl.EnqueueWriteBuffer(queue->handle, transfer->memory, CL_FALSE, (size_t)transfer->offset,
+                                                   (size_t)transfer->bytes, transfer->host, 0, NULL, NULL);
+    }
+    return native;
+}
+
+static cl_int download(struct device *device, struct queue *queue, const struct command *command, cl_event *done)
+{
+    const struct transfer *slot = &command->slot_up;
+    cl_int native = CL_SUCCESS;
+    for (uint32_t i = 0; i < command->n_transfers && native == CL_SUCCESS; i++) {
+        const struct transfer *transfer = &command->transfers[i];
+        uint64_t skip, bytes = clip(transfer, command->slot, &skip);
+        if (transfer->down && bytes > 0)
+            native = device->cl.EnqueueReadBuffer(queue->handle, transfer->memory, CL_FALSE,
+                                                  (size_t)(transfer->offset + skip), (size_t)bytes,
+                                                  transfer->host + skip, 0, NULL, NULL);
+    }
+    return native == CL_SUCCESS
+               ? device->cl.EnqueueReadBuffer(queue->handle, slot->memory, CL_FALSE, (size_t)slot->offset,
+                                              sizeof(struct bn_slot), slot->host, 0, NULL, done)
+               : native;
+}
+
+static cl_int submit(struct device *device, struct queue *queue, const struct command *command, cl_event *done)
+{
+    bool moves = command->slot_up.memory != NULL;
+    cl_int native = upload(device, queue, command);
+    for (uint32_t i = 0; i < command->n_runs && native == CL_SUCCESS; i++) {
+        const struct run *run = &command->runs[i];
+        native = device->cl.EnqueueNDRangeKernel(queue->handle, run->kernel, 2, NULL, run->global, run->local, 0, NULL,
+                                                 i + 1 == command->n_runs && !moves ? done : NULL);
+    }
+    if (native == CL_SUCCESS && moves)
+        native = download(device, queue, command, done);
+    return native == CL_SUCCESS ? device->cl.Flush(queue->handle) : native;
+}
+
+enum bn_result bn_opencl_submit(struct bn_queue *base, const struct bn_submission *submission, struct bn_error *err)
+{
+    struct queue *queue = (struct queue *)base;
+    struct device *device = device_of(base->device);
+    const struct command *command = (const struct command *)submission->command;
+    pthread_mutex_lock(&device->lock);
+    enum bn_result result = BN_OK;
+    cl_int native = atomic_load(&device->lost) ? CL_DEVICE_NOT_AVAILABLE : CL_SUCCESS;
+    if (native == CL_SUCCESS && queue->end - queue->first == IN_FLIGHT)
+        native = look(device, queue);
+    if (native == CL_SUCCESS && queue->end - queue->first == IN_FLIGHT)
+        result = bn_fail(err, BN_ERR_BUSY, "the queue holds %d submissions", IN_FLIGHT);
+    if (native == CL_SUCCESS && result == BN_OK) {
+        struct flight *flight = &queue->flights[queue->end % IN_FLIGHT];
+        *flight = (struct flight){command, NULL, submission->signal, submission->stop, submission->stop_at, false};
+        command->slot->status = BN_SLOT_OK;
+        command->slot->skip = 0;
+        if (stops(flight))
+            stop(flight);
+        native = submit(device, queue, command, &flight->done);
+        queue->end += native == CL_SUCCESS;
+    }
+    // Half of a submission may be under way, and nothing tells when it ends: the device is of no more use.
+    if (native != CL_SUCCESS)
+        result = lost(device, queue, native, err);
+    pthread_mutex_unlock(&device->lock);
+    if (result != BN_OK)
+        return result;
+    atomic_fetch_add_explicit(&device->submissions, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&device->dispatches, command->n_runs, memory_order_relaxed);
+    return BN_OK;
+}
+
+enum bn_result bn_opencl_poll(struct bn_queue *base, uint64_t *value, struct bn_error *err)
+{
+    struct queue *queue = (struct queue *)base;
+    struct device *device = device_of(base->device);
+    enum bn_result result = BN_OK;
+    pthread_mutex_lock(&device->lock);
+    cl_int native = atomic_load(&device->lost) ? CL_DEVICE_NOT_AVAILABLE : look(device, queue);
+    if (native != CL_SUCCESS)
+        result = lost(device, queue, native, err);
+    *value = queue->value;
+    pthread_mutex_unlock(&device->lock);
+    return result;
+}
