@@ -15,4 +15,11 @@ static inline bool without_pcre2(void)
     return !BN_HAVE_PCRE2;
 }
 
+static inline bool without_folders(void)
+{
+    if (!BN_HAVE_JANSSON)
+        puts("skipped: this build has no Jansson, so folders of Hugging Face are refused");
+    return !BN_HAVE_JANSSON;
+}
+
 #endif

@@ -74,6 +74,12 @@ static const struct {
 // Keys that do not say what a model computes, or that are read where they matter.
 static const char *const free_prefixes[] = {"general.", "tokenizer.", "quantize.", "split.", "prism.hadamard."};
 
+// Of this project.
+static const char *const own_keys[] = {
+    "bitnet.i2s_layout", "bitnet.activation_planes", "bitnet.checksums", "bitnet.space_prefix", "bitnet.ignore_merges",
+    "bitnet.nfc",        "bitnet.by_merges",
+};
+
 static enum bn_result refuse(struct bn_load *load, const struct bn_gguf_key *key, const char *why)
 {
     return bn_gguf_fail(load->gguf, BN_ERR_UNSUPPORTED, &key->name, key->offset, load->err, "%s", why);
@@ -132,9 +138,10 @@ static enum bn_result check_key(struct bn_load *load, const struct bn_gguf_key *
         if (bn_str_starts(key->name, free_prefixes[i]))
             return BN_OK;
     }
-    if (bn_str_is(key->name, "bitnet.i2s_layout") || bn_str_is(key->name, "bitnet.activation_planes") ||
-        bn_str_is(key->name, "bitnet.checksums"))
-        return BN_OK;
+    for (size_t i = 0; i < sizeof(own_keys) / sizeof(own_keys[0]); i++) {
+        if (bn_str_is(key->name, own_keys[i]))
+            return BN_OK;
+    }
     char name[KEY_BYTES];
     for (size_t i = 0; i < sizeof(known_keys) / sizeof(known_keys[0]); i++) {
         snprintf(name, sizeof(name), "%s.%s", load->family->name, known_keys[i].name);

@@ -51,6 +51,19 @@ enum bn_result bn_hf_read_tokenizer(const struct bn_hf_config *config, const str
                                     const struct bn_json *json, const struct bn_json *more, struct bn_str chat_template,
                                     struct bn_key_blob *blob);
 
+// hf_pieces.c: what the steps of tokenizer.json do to a text in front of SentencePiece.
+struct bn_hf_pieces {
+    enum {
+        BN_HF_PREFIX_NONE,
+        BN_HF_PREFIX_PREPEND,
+        BN_HF_PREFIX_METASPACE,
+        BN_HF_PREFIX_FIRST
+    } prefix;       // a space in front
+    bool collapses; // runs of spaces become one, those at the ends none
+    bool splits;    // no token may have a space behind its first character
+};
+enum bn_result bn_hf_read_pieces(const struct bn_json *json, struct bn_hf_pieces *pieces);
+
 // hf_names.c: GGUF's name, terminated, with ".weight". False: not known.
 bool bn_hf_tensor_name(const struct bn_hf_family *family, const char *name, char to[BN_HF_NAME_BYTES]);
 // Tensors of old checkpoints that follow from config.json.

@@ -9,9 +9,10 @@
 #define MAX_VOCAB (1u << 24)
 #define MAX_FILLERS 65536u // ids that the model has and the vocabulary has not
 #define FILLER_BYTES 16
+#define MARK "\xe2\x96\x81" // U+2581
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { NORMAL = 1, CONTROL = 3, USER = 4, UNUSED = 5 }; // of tokenizer.ggml.token_type
+enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER = 4, UNUSED = 5, BYTE = 6 }; // of tokenizer.ggml.token_type
 
 static const struct {
     const char *regex, *name;
@@ -26,11 +27,16 @@ struct reader {
     const struct bn_host *host;
     const struct bn_json *json, *more;
     struct bn_key_blob *blob;
-    json_t *model, *vocab, *added;
+    json_t *model, *vocab, *added; // the vocabulary of Unigram is an array
+    enum { BYTE_LEVEL, PIECES, UNIGRAM } kind;
+    struct bn_hf_pieces pieces;
+    bool byte_fallback;
+    int64_t unknown;       // -1: there is none
     struct bn_str *tokens; // [n_tokens]; no data: no token has this id
     int32_t *types;
     uint32_t n_tokens;
-    int64_t bos;
+    char *spaced;     // texts of user-defined tokens in which U+2581 became a space
+    int64_t bos, eos; // of the template
     bool add_bos, add_eos, has_template;
 };
 
@@ -47,33 +53,55 @@ static bool absent_or_empty(const json_t *object, const char *name)
     return bn_json_absent(object, name) || (json_is_string(value) && json_string_length(value) == 0);
 }
 
+static bool is_byte_level(const json_t *step)
+{
+    const char *type = json_string_value(json_object_get(step, "type"));
+    const json_t *list = json_object_get(step, "pretokenizers");
+    bool found = type && strcmp(type, "ByteLevel") == 0;
+    for (size_t i = 0; i < json_array_size(list) && !found; i++)
+        found = is_byte_level(json_array_get(list, i));
+    return found;
+}
+
+// Which tokenizer it is, and that it has no feature that is not built.
 static enum bn_result check_model(struct reader *r)
 {
     struct bn_str type = {"BPE", 3};
-    bool fallback = false;
+    bool whole = false;
     enum bn_result result = bn_json_object(r->json, r->json->root, "model", true, &r->model);
     if (result == BN_OK)
         result = bn_json_str(r->json, r->model, "type", false, &type);
-    if (result == BN_OK && !bn_str_is(type, "BPE"))
+    if (result == BN_OK && !bn_str_is(type, "BPE") && !bn_str_is(type, "Unigram"))
         result = refuse(r, "model.type", "this build has no tokenizer of the kind", type);
     if (result == BN_OK)
-        result = bn_json_bool(r->json, r->model, "byte_fallback", false, &fallback);
-    if (result == BN_OK && fallback)
-        result = bn_json_fail(r->json, BN_ERR_UNSUPPORTED, "model.byte_fallback",
-                              "a vocabulary of SentencePiece, which is not read from tokenizer.json");
+        result = bn_json_bool(r->json, r->model, "byte_fallback", false, &r->byte_fallback);
+    if (result == BN_OK)
+        result = bn_json_bool(r->json, r->model, "ignore_merges", false, &whole);
+    if (result != BN_OK)
+        return result;
+    bool byte_level = is_byte_level(json_object_get(r->json->root, "pre_tokenizer"));
+    r->kind = bn_str_is(type, "Unigram") ? UNIGRAM : byte_level ? BYTE_LEVEL : PIECES;
+    if (r->kind == BYTE_LEVEL && r->byte_fallback)
+        return bn_json_fail(r->json, BN_ERR_UNSUPPORTED, "model.byte_fallback", "with a pre-tokeniser of bytes");
+    if (r->kind == PIECES && (!r->byte_fallback || whole))
+        return bn_json_fail(r->json, BN_ERR_UNSUPPORTED, whole ? "model.ignore_merges" : "model.byte_fallback",
+                            "%s is not supported for a vocabulary of SentencePiece", whole ? "true" : "false");
     const char *const unused[] = {"continuing_subword_prefix", "end_of_word_suffix", "dropout"};
     for (size_t i = 0; i < COUNT(unused) && result == BN_OK; i++)
         if (!absent_or_empty(r->model, unused[i]))
             result = bn_json_fail(r->json, BN_ERR_UNSUPPORTED, unused[i], "is not supported, only null is");
     if (result == BN_OK)
-        result = bn_json_object(r->json, r->model, "vocab", true, &r->vocab);
+        result = r->kind == UNIGRAM ? bn_json_array(r->json, r->model, "vocab", true, &r->vocab)
+                                    : bn_json_object(r->json, r->model, "vocab", true, &r->vocab);
     if (result == BN_OK)
         result = bn_json_array(r->json, r->json->root, "added_tokens", false, &r->added);
+    if (r->kind == BYTE_LEVEL)
+        bn_key_bool(r->blob, "bitnet.ignore_merges", whole);
     return result;
 }
 
-// NFC is left out, as in llama.cpp: it changes no text that a keyboard gives.
-static enum bn_result check_normalizer(const struct reader *r)
+// Of byte-level vocabularies.
+static enum bn_result read_normaliser(const struct reader *r)
 {
     json_t *normalizer;
     struct bn_str type = {0};
@@ -81,7 +109,8 @@ static enum bn_result check_normalizer(const struct reader *r)
     if (result == BN_OK && normalizer)
         result = bn_json_str(r->json, normalizer, "type", true, &type);
     if (result == BN_OK && normalizer && !bn_str_is(type, "NFC"))
-        result = refuse(r, "normalizer", "is of a type that is not supported:", type);
+        return refuse(r, "normalizer", "is of a type that is not supported:", type);
+    bn_key_bool(r->blob, "bitnet.nfc", normalizer != NULL);
     return result;
 }
 
@@ -159,17 +188,14 @@ static enum bn_result read_template(struct reader *r, const json_t *processor)
         behind = behind || !special;
         if (!special)
             continue;
-        if (behind) {
-            r->add_eos = true;
-            continue;
-        }
         const char *name = json_string_value(json_object_get(special, "id"));
         const json_t *id = json_array_get(json_object_get(json_object_get(tokens, name ? name : ""), "ids"), 0);
-        if (i > 0 || !json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
+        bool again = behind ? r->add_eos : i > 0;
+        if (again || !json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
             return bn_json_fail(r->json, BN_ERR_UNSUPPORTED, "post_processor",
-                                "only a text with one special token before it is supported");
-        r->bos = json_integer_value(id);
-        r->add_bos = true;
+                                "only a text with one special token before it and one behind it is supported");
+        *(behind ? &r->eos : &r->bos) = json_integer_value(id);
+        *(behind ? &r->add_eos : &r->add_bos) = true;
     }
     return result;
 }
@@ -199,6 +225,23 @@ static enum bn_result read_id(const struct reader *r, const char *subject, const
     return BN_OK;
 }
 
+// Whether the token is found in a text in another way than by its text alone.
+static enum bn_result check_added(const struct reader *r, const json_t *entry, struct bn_str text, bool special)
+{
+    static const char *const flags[] = {"single_word", "lstrip", "rstrip", "normalized"};
+    enum bn_result result = BN_OK;
+    for (size_t i = 0; i < COUNT(flags) && result == BN_OK; i++) {
+        bool set = false;
+        result = bn_json_bool(r->json, entry, flags[i], false, &set);
+        bool harmless = i == 3 && (special || r->pieces.prefix != BN_HF_PREFIX_PREPEND);
+        char name[64];
+        if (result == BN_OK && set && !harmless)
+            result = bn_json_fail(r->json, BN_ERR_UNSUPPORTED, "added_tokens", "%s of \"%s\" is not supported",
+                                  flags[i], bn_str_text(text, name, sizeof(name)));
+    }
+    return result;
+}
+
 // An added token's id, text and type.
 static enum bn_result read_added(const struct reader *r, size_t i, uint32_t *id, struct bn_str *text, int32_t *type)
 {
@@ -209,33 +252,62 @@ static enum bn_result read_added(const struct reader *r, size_t i, uint32_t *id,
         result = bn_json_str(r->json, entry, "content", true, text);
     if (result == BN_OK)
         result = bn_json_bool(r->json, entry, "special", false, &special);
+    if (result == BN_OK)
+        result = check_added(r, entry, *text, special);
     *type = special ? CONTROL : USER;
     return result;
 }
 
-static enum bn_result count_tokens(struct reader *r)
+// Calls for each entry of the vocabulary: an object from texts to ids, or an array of texts with scores.
+static enum bn_result each_token(struct reader *r,
+                                 enum bn_result (*take)(struct reader *r, uint32_t id, struct bn_str text))
 {
     const char *name;
     json_t *value;
-    uint32_t id, most = 0;
-    struct bn_str text;
-    int32_t type;
+    uint32_t id;
     enum bn_result result = BN_OK;
+    for (size_t i = 0; r->kind == UNIGRAM && i < json_array_size(r->vocab) && result == BN_OK; i++) {
+        const json_t *text = json_array_get(json_array_get(r->vocab, i), 0);
+        if (!json_is_string(text) || !json_is_number(json_array_get(json_array_get(r->vocab, i), 1)))
+            return bn_json_fail(r->json, BN_ERR_MODEL, "model.vocab", "entry %zu is not a text with a score", i);
+        result = i >= MAX_VOCAB ? bn_json_fail(r->json, BN_ERR_MODEL, "model.vocab", "more than %u tokens", MAX_VOCAB)
+                                : take(r, (uint32_t)i, bn_json_text(text));
+    }
+    if (r->kind == UNIGRAM)
+        return result;
     json_object_foreach(r->vocab, name, value)
     {
         if (result == BN_OK)
             result = read_id(r, "model.vocab", value, &id);
-        if (result == BN_OK && id >= most)
-            most = id + 1;
+        if (result == BN_OK)
+            result = take(r, id, (struct bn_str){name, strlen(name)});
     }
+    return result;
+}
+
+// While it counts, n_tokens is one more than the largest id.
+static enum bn_result count_token(struct reader *r, uint32_t id, struct bn_str text)
+{
+    r->n_tokens = id >= r->n_tokens ? id + 1 : r->n_tokens;
+    return BN_OK;
+}
+
+static enum bn_result count_tokens(struct reader *r)
+{
+    enum bn_result result = each_token(r, count_token);
     for (size_t i = 0; i < json_array_size(r->added) && result == BN_OK; i++) {
+        uint32_t id;
+        struct bn_str text;
+        int32_t type;
         result = read_added(r, i, &id, &text, &type);
-        if (result == BN_OK && id >= most)
-            most = id + 1;
+        if (result == BN_OK)
+            result = count_token(r, id, text);
     }
     if (result != BN_OK)
         return result;
-    size_t listed = json_object_size(r->vocab) + json_array_size(r->added);
+    size_t listed =
+        (r->kind == UNIGRAM ? json_array_size(r->vocab) : json_object_size(r->vocab)) + json_array_size(r->added);
+    uint32_t most = r->n_tokens;
     r->n_tokens = r->config->n_vocab;
     if (most > r->n_tokens)
         return bn_json_fail(r->json, BN_ERR_MODEL, "model.vocab",
@@ -260,10 +332,75 @@ static enum bn_result put_token(struct reader *r, uint32_t id, struct bn_str tex
     return BN_OK;
 }
 
+static bool is_byte(struct bn_str text)
+{
+    return text.bytes == 6 && memcmp(text.data, "<0x", 3) == 0 && text.data[5] == '>';
+}
+
+static enum bn_result take_token(struct reader *r, uint32_t id, struct bn_str text)
+{
+    int32_t type = r->byte_fallback && is_byte(text) ? BYTE : NORMAL;
+    const char *inner = text.bytes > 3 && r->pieces.splits ? memmem(text.data + 1, text.bytes - 1, MARK, 3) : NULL;
+    if (inner)
+        return refuse(r, "pre_tokenizer", "a Metaspace that splits, but a token has a space inside:", text);
+    enum bn_result result = put_token(r, id, text, NORMAL);
+    if (result == BN_OK)
+        r->types[id] = type;
+    return result;
+}
+
+// The texts of SentencePiece's user-defined tokens are looked for as they are, so they need their spaces.
+static void space_token(struct reader *r, uint32_t id, size_t *used)
+{
+    struct bn_str *token = &r->tokens[id];
+    char *to = r->spaced + *used;
+    size_t n = 0;
+    for (size_t i = 0; i < token->bytes; n++) {
+        bool mark = token->bytes - i >= 3 && memcmp(token->data + i, MARK, 3) == 0;
+        to[n] = mark ? ' ' : token->data[i];
+        i += mark ? 3 : 1;
+    }
+    *token = (struct bn_str){to, n};
+    *used += n;
+}
+
+static enum bn_result space_tokens(struct reader *r)
+{
+    size_t bytes = 1, used = 0;
+    for (uint32_t i = 0; i < r->n_tokens; i++)
+        bytes += r->types[i] == USER ? r->tokens[i].bytes : 0;
+    r->spaced = bn_alloc(r->host, bytes);
+    if (!r->spaced)
+        return bn_fail_memory(r->json->err, bytes, "the user-defined tokens");
+    for (uint32_t i = 0; i < r->n_tokens; i++)
+        if (r->types[i] == USER)
+            space_token(r, i, &used);
+    return BN_OK;
+}
+
+// The token for what no other covers: by its text, or of Unigram by its id.
+static enum bn_result find_unknown(struct reader *r)
+{
+    struct bn_str text = {0};
+    uint32_t id = 0;
+    enum bn_result result = bn_json_str(r->json, r->model, "unk_token", false, &text);
+    if (result == BN_OK && r->kind == UNIGRAM && !bn_json_absent(r->model, "unk_id")) {
+        result = bn_json_u32(r->json, r->model, "unk_id", true, &id);
+        if (result == BN_OK && (id >= r->n_tokens || !r->tokens[id].data))
+            result = bn_json_fail(r->json, BN_ERR_MODEL, "model.unk_id", "is the id of no token");
+        r->unknown = result == BN_OK ? (int64_t)id : -1;
+    }
+    for (uint32_t i = 0; i < r->n_tokens && r->kind == PIECES && text.data; i++)
+        if (r->tokens[i].data && r->tokens[i].bytes == text.bytes &&
+            memcmp(r->tokens[i].data, text.data, text.bytes) == 0)
+            r->unknown = i;
+    if (r->unknown >= 0)
+        r->types[r->unknown] = UNKNOWN;
+    return result;
+}
+
 static enum bn_result read_tokens(struct reader *r)
 {
-    const char *name;
-    json_t *value;
     enum bn_result result = count_tokens(r);
     if (result != BN_OK)
         return result;
@@ -271,14 +408,7 @@ static enum bn_result read_tokens(struct reader *r)
     r->types = bn_alloc_array(r->host, r->n_tokens, sizeof(*r->types));
     if (!r->tokens || !r->types)
         return bn_fail_memory(r->json->err, r->n_tokens * sizeof(*r->tokens), "the vocabulary");
-    json_object_foreach(r->vocab, name, value)
-    {
-        uint32_t id = 0;
-        if (result == BN_OK)
-            result = read_id(r, "model.vocab", value, &id);
-        if (result == BN_OK)
-            result = put_token(r, id, (struct bn_str){name, strlen(name)}, NORMAL);
-    }
+    result = each_token(r, take_token);
     for (size_t i = 0; i < json_array_size(r->added) && result == BN_OK; i++) {
         uint32_t id;
         struct bn_str text = {0};
@@ -287,7 +417,9 @@ static enum bn_result read_tokens(struct reader *r)
         if (result == BN_OK)
             result = put_token(r, id, text, type);
     }
-    return result;
+    if (result == BN_OK && r->kind != BYTE_LEVEL)
+        result = find_unknown(r);
+    return result == BN_OK && r->kind != BYTE_LEVEL ? space_tokens(r) : result;
 }
 
 static void write_tokens(struct reader *r)
@@ -335,6 +467,65 @@ static enum bn_result write_merges(struct reader *r)
     return result;
 }
 
+// What a merge makes, or -1.
+static int64_t result_of(const struct reader *r, const json_t *merge)
+{
+    char text[512];
+    size_t n = 0;
+    const char *words[2] = {json_string_value(json_array_get(merge, 0)), json_string_value(json_array_get(merge, 1))};
+    if (json_is_string(merge)) {
+        words[0] = json_string_value(merge);
+        words[1] = "";
+    }
+    for (int w = 0; w < 2; w++)
+        for (const char *at = words[w]; at && *at && n + 1 < sizeof(text); at++)
+            if (*at != ' ')
+                text[n++] = *at;
+    text[n] = '\0';
+    const json_t *id = json_object_get(r->vocab, text);
+    return json_is_integer(id) && json_integer_value(id) < r->n_tokens ? json_integer_value(id) : -1;
+}
+
+// Unigram's scores; of SentencePiece's merges minus the place of the first that makes the token, for programs that know no
+// merges of such vocabularies.
+static enum bn_result write_scores(struct reader *r)
+{
+    float *scores = bn_alloc_array(r->host, r->n_tokens, sizeof(*scores));
+    if (!scores)
+        return bn_fail_memory(r->json->err, r->n_tokens * sizeof(*scores), "the scores");
+    const json_t *merges = json_object_get(r->model, "merges");
+    size_t n = json_array_size(r->kind == UNIGRAM ? r->vocab : merges);
+    for (uint32_t i = 0; i < r->n_tokens; i++)
+        scores[i] = r->kind == UNIGRAM ? 0 : -(float)(n + 1);
+    for (size_t i = n; i-- > 0;) {
+        int64_t made = r->kind == UNIGRAM ? (int64_t)i : result_of(r, json_array_get(merges, i));
+        if (r->kind == UNIGRAM)
+            scores[i] = (float)json_number_value(json_array_get(json_array_get(r->vocab, i), 1));
+        else if (made >= 0)
+            scores[made] = -(float)i;
+    }
+    bn_key_array(r->blob, "tokenizer.ggml.scores", BN_GGUF_F32, r->n_tokens);
+    for (uint32_t i = 0; i < r->n_tokens; i++) {
+        uint32_t bits;
+        memcpy(&bits, &scores[i], sizeof(bits));
+        bn_key_element_u32(r->blob, bits);
+    }
+    bn_free(r->host, scores);
+    return BN_OK;
+}
+
+static void write_pieces(struct reader *r)
+{
+    static const char *const how[] = {[BN_HF_PREFIX_METASPACE] = "metaspace", [BN_HF_PREFIX_FIRST] = "metaspace-first"};
+    const char *prefix = r->pieces.prefix >= BN_HF_PREFIX_METASPACE ? how[r->pieces.prefix] : NULL;
+    bn_key_bool(r->blob, "tokenizer.ggml.add_space_prefix", r->pieces.prefix != BN_HF_PREFIX_NONE);
+    bn_key_bool(r->blob, "tokenizer.ggml.remove_extra_whitespaces", r->pieces.collapses);
+    if (prefix)
+        bn_key_str(r->blob, "bitnet.space_prefix", (struct bn_str){prefix, strlen(prefix)});
+    if (r->kind == PIECES)
+        bn_key_bool(r->blob, "bitnet.by_merges", true);
+}
+
 // The id of a token that tokenizer_config.json names: a string, or an object with its content.
 static int64_t named_id(const struct reader *r, const char *name)
 {
@@ -359,7 +550,7 @@ static enum bn_result write_roles(struct reader *r)
         int64_t id;
     } roles[] = {
         {"tokenizer.ggml.bos_token_id", "bos_token", r->bos >= 0 ? r->bos : config->bos},
-        {"tokenizer.ggml.eos_token_id", "eos_token", config->eos},
+        {"tokenizer.ggml.eos_token_id", "eos_token", r->eos >= 0 ? r->eos : config->eos},
         {"tokenizer.ggml.eot_token_id", "", config->eot},
         {"tokenizer.ggml.padding_token_id", "pad_token", config->pad},
     };
@@ -390,16 +581,29 @@ static void write_chat_template(struct reader *r, struct bn_str chat_template)
         bn_key_str(r->blob, "tokenizer.chat_template", chat_template);
 }
 
+// The kind of tokenizer, and what it does to a text before it is cut into tokens.
+static enum bn_result read_kind(struct reader *r)
+{
+    static const char *const names[] = {[BYTE_LEVEL] = "gpt2", [PIECES] = "llama", [UNIGRAM] = "t5"};
+    enum bn_result result = check_model(r);
+    if (result != BN_OK)
+        return result;
+    bn_key_str(r->blob, "tokenizer.ggml.model", (struct bn_str){names[r->kind], strlen(names[r->kind])});
+    if (r->kind != BYTE_LEVEL) {
+        result = bn_hf_read_pieces(r->json, &r->pieces);
+        write_pieces(r);
+        return result != BN_OK || r->kind == UNIGRAM || !r->pieces.collapses
+                   ? result
+                   : bn_json_fail(r->json, BN_ERR_UNSUPPORTED, "normalizer", "runs of spaces become one");
+    }
+    result = read_normaliser(r);
+    return result == BN_OK ? read_pre(r) : result;
+}
+
 static enum bn_result read_all(struct reader *r, struct bn_str chat_template)
 {
     json_t *processor;
-    enum bn_result result = check_model(r);
-    if (result == BN_OK)
-        result = check_normalizer(r);
-    if (result == BN_OK)
-        bn_key_str(r->blob, "tokenizer.ggml.model", (struct bn_str){"gpt2", 4});
-    if (result == BN_OK)
-        result = read_pre(r);
+    enum bn_result result = read_kind(r);
     if (result == BN_OK)
         result = bn_json_object(r->json, r->json->root, "post_processor", false, &processor);
     if (result == BN_OK && processor)
@@ -409,7 +613,10 @@ static enum bn_result read_all(struct reader *r, struct bn_str chat_template)
     if (result != BN_OK)
         return result;
     write_tokens(r);
-    result = write_merges(r);
+    if (r->kind != UNIGRAM)
+        result = write_merges(r);
+    if (result == BN_OK && r->kind != BYTE_LEVEL)
+        result = write_scores(r);
     if (result == BN_OK)
         result = write_roles(r);
     write_chat_template(r, chat_template);
@@ -420,9 +627,11 @@ enum bn_result bn_hf_read_tokenizer(const struct bn_hf_config *config, const str
                                     const struct bn_json *json, const struct bn_json *more, struct bn_str chat_template,
                                     struct bn_key_blob *blob)
 {
-    struct reader r = {.config = config, .host = host, .json = json, .more = more, .blob = blob, .bos = -1};
+    struct reader r = {.config = config, .host = host, .json = json, .more = more, .blob = blob};
+    r.unknown = r.bos = r.eos = -1;
     enum bn_result result = read_all(&r, chat_template);
     bn_free(host, r.tokens);
     bn_free(host, r.types);
+    bn_free(host, r.spaced);
     return result;
 }

@@ -80,6 +80,7 @@ static enum bn_result read_ids(struct bn_load *load, struct bn_vocab *vocab)
         if (result != BN_OK)
             return result;
     }
+    int by_merges;
     const struct {
         const char *name;
         int *value;
@@ -88,6 +89,9 @@ static enum bn_result read_ids(struct bn_load *load, struct bn_vocab *vocab)
         {"tokenizer.ggml.add_eos_token", &vocab->add_eos},
         {"tokenizer.ggml.add_space_prefix", &vocab->add_space_prefix},
         {"tokenizer.ggml.remove_extra_whitespaces", &vocab->remove_extra_whitespaces},
+        {"bitnet.ignore_merges", &vocab->ignore_merges},
+        {"bitnet.nfc", &vocab->nfc},
+        {"bitnet.by_merges", &by_merges},
     };
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         bool flag;
@@ -100,6 +104,7 @@ static enum bn_result read_ids(struct bn_load *load, struct bn_vocab *vocab)
         *flags[i].value = flag;
     }
     const struct bn_gguf_key *charsmap = bn_gguf_find(load->gguf, "tokenizer.ggml.precompiled_charsmap");
+    vocab->by_merges = by_merges > 0;
     vocab->has_charsmap = charsmap && charsmap->count > 0;
     return BN_OK;
 }
@@ -109,6 +114,8 @@ static enum bn_result read_texts(struct bn_load *load, struct bn_vocab *vocab)
     enum bn_result result = bn_gguf_get_str(load->gguf, "tokenizer.ggml.model", true, &vocab->model, load->err);
     if (result == BN_OK)
         result = bn_gguf_get_str(load->gguf, "tokenizer.ggml.pre", false, &vocab->pre, load->err);
+    if (result == BN_OK)
+        result = bn_gguf_get_str(load->gguf, "bitnet.space_prefix", false, &vocab->space_prefix, load->err);
     if (result == BN_OK)
         result = bn_gguf_get_str(load->gguf, "tokenizer.chat_template", false, &vocab->chat_template, load->err);
     if (result == BN_OK)

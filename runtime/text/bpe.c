@@ -1,11 +1,13 @@
 // tokenizer.ggml.model "gpt2": byte-level byte-pair encoding.
 //
-// Text is cut into pieces by a pre-tokeniser. In each piece, which starts as one token per byte, the pair of neighbours
+// Text is put into form NFC if the model was trained so, and cut into pieces by a pre-tokeniser. In each piece, which starts as one token per byte, the pair of neighbours
 // that comes first in the list of merges is merged, the leftmost first among equals, until no pair is in the list.
 // Only well-formed UTF-8 is cut and merged: it is cut up to the next byte that is not UTF-8 as if the text ended there,
 // and each byte that is not becomes its own token.
 #include "runtime/base/fail.h"
 #include "runtime/text/merge.h"
+#include "runtime/text/merge_list.h"
+#include "runtime/text/nfc.h"
 #include "runtime/text/split.h"
 #include "runtime/text/token_map.h"
 #include "runtime/text/utf8.h"
@@ -14,18 +16,13 @@
 #include <stdio.h>
 #include <string.h>
 
-struct merge {
-    int32_t left, right, result;
-};
-
 struct bpe {
     const struct bn_pre *pre;
     struct bn_splitter *splitter;
     int32_t byte_ids[256];
     struct bn_token_map map;
-    struct merge *merges;  // by rank
-    uint32_t *merge_slots; // rank + 1 by (left, right)
-    uint32_t merge_mask;
+    struct bn_merge_list merges;
+    bool whole, nfc; // those of `pre`, unless the file says otherwise
 };
 
 // The byte of a character of GPT-2's alphabet, or -1. Printable characters of Latin-1 stand for themselves; the 68
@@ -74,77 +71,6 @@ static enum bn_result bpe_decode(const struct bn_str *text, enum bn_token_type t
     return BN_OK;
 }
 
-static uint32_t hash_pair(int32_t left, int32_t right)
-{
-    return bn_scramble((uint64_t)(uint32_t)left << 32 | (uint32_t)right);
-}
-
-static uint32_t *merge_slot(const struct bpe *bpe, int32_t left, int32_t right)
-{
-    uint32_t at = hash_pair(left, right);
-    for (int i = 0; i < BN_MOST_PROBES; i++, at++) {
-        uint32_t *slot = &bpe->merge_slots[at & bpe->merge_mask];
-        if (*slot == 0 || (bpe->merges[*slot - 1].left == left && bpe->merges[*slot - 1].right == right))
-            return slot;
-    }
-    return NULL;
-}
-
-// Reads one "left right" into *merge; `scratch` holds text->bytes bytes. Returns what is wrong with it, or NULL.
-static const char *read_merge(const struct bn_tokenizer *tokenizer, const struct bn_str *text, char *scratch,
-                              struct merge *merge)
-{
-    const struct bpe *bpe = tokenizer->state;
-    const char *space = text->bytes ? memchr(text->data, ' ', text->bytes) : NULL;
-    if (!space || bn_utf8_valid(text->data, text->bytes) != text->bytes)
-        return "not two tokens";
-    struct bn_str left = {text->data, (size_t)(space - text->data)};
-    struct bn_str right = {space + 1, text->bytes - left.bytes - 1};
-    size_t n_left, n_right;
-    if (!decode_alphabet(&left, scratch, &n_left) || !decode_alphabet(&right, scratch + n_left, &n_right))
-        return "a character that stands for no byte";
-    if (n_left == 0 || n_right == 0)
-        return "not two tokens";
-    merge->left = bn_token_map_find(&bpe->map, tokenizer, scratch, n_left);
-    merge->right = bn_token_map_find(&bpe->map, tokenizer, scratch + n_left, n_right);
-    merge->result = bn_token_map_find(&bpe->map, tokenizer, scratch, n_left + n_right);
-    if (merge->left < 0 || merge->right < 0 || merge->result < 0)
-        return "a part, or the whole, is not a normal token of the vocabulary";
-    return NULL;
-}
-
-static enum bn_result add_merges(struct bn_tokenizer *tokenizer, const struct bn_vocab *vocab, struct bn_error *err)
-{
-    struct bpe *bpe = tokenizer->state;
-    const struct bn_host *host = tokenizer->host;
-    size_t longest = 0;
-    for (size_t i = 0; i < vocab->n_merges; i++)
-        longest = vocab->merges[i].bytes > longest ? vocab->merges[i].bytes : longest;
-    bpe->merges = bn_alloc_array(host, vocab->n_merges, sizeof(*bpe->merges));
-    bpe->merge_slots = bn_new_slots(host, vocab->n_merges, &bpe->merge_mask);
-    char *scratch = bn_alloc(host, longest);
-    enum bn_result result = BN_OK;
-    if (!bpe->merges || !bpe->merge_slots || !scratch)
-        result = bn_fail_memory(err, vocab->n_merges * sizeof(*bpe->merges), "the merges");
-    for (size_t i = 0; i < vocab->n_merges && result == BN_OK; i++) {
-        struct merge *merge = &bpe->merges[i];
-        const char *fault = read_merge(tokenizer, &vocab->merges[i], scratch, merge);
-        uint32_t *slot = fault ? NULL : merge_slot(bpe, merge->left, merge->right);
-        if (slot) {
-            // The first of equal merges counts, as in llama.cpp.
-            if (*slot == 0)
-                *slot = (uint32_t)i + 1;
-            continue;
-        }
-        char subject[64];
-        snprintf(subject, sizeof(subject), "tokenizer.ggml.merges[%zu]", i);
-        result = bn_fail_at(err, BN_ERR_MODEL, vocab->file, subject, UINT64_MAX, "%s",
-                            fault ? fault : "the merges are made to collide");
-    }
-    bn_free(host, scratch);
-    return result;
-}
-
 static enum bn_result bpe_create(struct bn_tokenizer *tokenizer, const struct bn_vocab *vocab, struct bn_error *err)
 {
     if (vocab->n_tokens > BN_MOST_ENTRIES || vocab->n_merges > BN_MOST_ENTRIES)
@@ -162,9 +88,11 @@ static enum bn_result bpe_create(struct bn_tokenizer *tokenizer, const struct bn
     if (result == BN_OK)
         bn_token_map_bytes(&bpe->map, tokenizer, true, bpe->byte_ids);
     if (result == BN_OK)
-        result = add_merges(tokenizer, vocab, err);
+        result = bn_merge_list_init(&bpe->merges, tokenizer, vocab, &bpe->map, decode_alphabet, true, err);
     if (result != BN_OK)
         return result;
+    bpe->whole = vocab->ignore_merges < 0 ? bpe->pre->whole : vocab->ignore_merges != 0;
+    bpe->nfc = vocab->nfc < 0 ? bpe->pre->nfc : vocab->nfc != 0;
     tokenizer->info.pre = bpe->pre->names[0];
     tokenizer->info.add_bos = bpe->pre->add_bos;
     return BN_OK;
@@ -177,8 +105,7 @@ static void bpe_destroy(struct bn_tokenizer *tokenizer)
         return;
     bn_splitter_destroy(bpe->splitter);
     bn_token_map_finish(&bpe->map, tokenizer->host);
-    bn_free(tokenizer->host, bpe->merges);
-    bn_free(tokenizer->host, bpe->merge_slots);
+    bn_merge_list_finish(&bpe->merges, tokenizer->host);
     bn_free(tokenizer->host, bpe);
 }
 
@@ -186,11 +113,11 @@ static bool find_merge(const void *model, const struct bn_merge *merge, int32_t 
                        int32_t *id)
 {
     const struct bpe *bpe = model;
-    const uint32_t *slot = merge_slot(bpe, merge->ids[left], merge->ids[right]);
-    if (!slot || !*slot)
+    int64_t found = bn_merge_list_find(&bpe->merges, merge->ids[left], merge->ids[right]);
+    if (found < 0)
         return false;
-    *rank = *slot - 1;
-    *id = bpe->merges[*rank].result;
+    *rank = (uint32_t)found;
+    *id = bpe->merges.entries[found].result;
     return true;
 }
 
@@ -206,7 +133,7 @@ static enum bn_result encode_piece(const struct bn_tokenizer *tokenizer, const c
                                    struct bn_merge *merge, struct bn_token_sink *sink, struct bn_error *err)
 {
     const struct bpe *bpe = tokenizer->state;
-    int32_t whole = bpe->pre->whole ? bn_token_map_find(&bpe->map, tokenizer, text, bytes) : -1;
+    int32_t whole = bpe->whole ? bn_token_map_find(&bpe->map, tokenizer, text, bytes) : -1;
     if (whole >= 0) {
         bn_token_put(sink, whole);
         return BN_OK;
@@ -225,7 +152,25 @@ static enum bn_result encode_piece(const struct bn_tokenizer *tokenizer, const c
     return BN_OK;
 }
 
-static enum bn_result bpe_encode(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes,
+// Well-formed text, in form NFC if the model was trained with that.
+static enum bn_result encode_run(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes,
+                                 struct bn_split *split, struct bn_merge *merge, struct bn_token_sink *sink,
+                                 struct bn_error *err)
+{
+    const struct bpe *bpe = tokenizer->state;
+    char *normal = NULL;
+    enum bn_result result = bpe->nfc ? bn_nfc(tokenizer->host, text, bytes, &normal, &bytes, err) : BN_OK;
+    const char *run = normal ? normal : text;
+    for (size_t start = 0, end; start < bytes && result == BN_OK; start = end) {
+        result = bn_split_next(bpe->splitter, split, run, bytes, start, &end, err);
+        if (result == BN_OK)
+            result = encode_piece(tokenizer, run + start, end - start, merge, sink, err);
+    }
+    bn_free(tokenizer->host, normal);
+    return result;
+}
+
+static enum bn_result bpe_encode(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes, bool first,
                                  struct bn_token_sink *sink, struct bn_error *err)
 {
     const struct bpe *bpe = tokenizer->state;
@@ -233,13 +178,9 @@ static enum bn_result bpe_encode(const struct bn_tokenizer *tokenizer, const cha
     struct bn_split *split;
     enum bn_result result = bn_split_create(bpe->splitter, &split, err);
     for (size_t at = 0; at < bytes && result == BN_OK;) {
-        const char *run = text + at;
-        size_t valid = bn_utf8_valid(run, bytes - at);
-        for (size_t start = 0, end; start < valid && result == BN_OK; start = end) {
-            result = bn_split_next(bpe->splitter, split, run, valid, start, &end, err);
-            if (result == BN_OK)
-                result = encode_piece(tokenizer, run + start, end - start, &merge, sink, err);
-        }
+        size_t valid = bn_utf8_valid(text + at, bytes - at);
+        if (valid)
+            result = encode_run(tokenizer, text + at, valid, split, &merge, sink, err);
         at += valid;
         uint32_t code;
         size_t bad = at < bytes ? bn_utf8_next(text + at, bytes - at, &code) : 0;

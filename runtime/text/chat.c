@@ -144,9 +144,15 @@ static size_t append(char *text, size_t at, const char *part, size_t bytes)
     return at + bytes;
 }
 
+// Whether a text stands behind tokens. `begins`: these are the conversation's first messages.
+static unsigned place_of(bool begins, const struct bn_token_sink *sink)
+{
+    return begins && sink->count == 0 ? 0 : BN_ENCODE_INSIDE;
+}
+
 // Everything up to the end token; a reply's header has no content, and nothing after it.
 static enum bn_result put_message(const struct bn_tokenizer *tokenizer, int role, const struct bn_str *content,
-                                  struct bn_token_sink *sink, struct bn_error *err)
+                                  bool begins, struct bn_token_sink *sink, struct bn_error *err)
 {
     const struct bn_chat_family *family = tokenizer->chat;
     const char *after = content && family->after[role] ? family->after[role] : "", *name = family->roles[role];
@@ -165,10 +171,10 @@ static enum bn_result put_message(const struct bn_tokenizer *tokenizer, int role
     put_marker(tokenizer, family->open[role], sink);
     size_t head = family->close ? n_name : 0;
     if (head)
-        result = bn_tokenizer_encode(tokenizer, text, head, 0, sink, err);
+        result = bn_tokenizer_encode(tokenizer, text, head, place_of(begins, sink), sink, err);
     put_marker(tokenizer, family->close, sink);
     if (result == BN_OK)
-        result = bn_tokenizer_encode(tokenizer, text + head, bytes - head, 0, sink, err);
+        result = bn_tokenizer_encode(tokenizer, text + head, bytes - head, place_of(begins, sink), sink, err);
     bn_free(tokenizer->host, text);
     return result;
 }
@@ -198,10 +204,11 @@ enum bn_result bn_chat_tokenize(const struct bn_tokenizer *tokenizer, const stru
             return bn_fail(err, BN_ERR_ARGUMENT, "the role \"%s\" is none of system, user, assistant",
                            messages[i].role);
         if (ended && family->between)
-            result = bn_tokenizer_encode(tokenizer, family->between, strlen(family->between), 0, &sink, err);
+            result =
+                bn_tokenizer_encode(tokenizer, family->between, strlen(family->between), BN_ENCODE_INSIDE, &sink, err);
         struct bn_str content = header ? (struct bn_str){"", 0} : content_of(family, &messages[i], role);
         if (result == BN_OK)
-            result = put_message(tokenizer, role, header ? NULL : &content, &sink, err);
+            result = put_message(tokenizer, role, header ? NULL : &content, first, &sink, err);
         ended = !header && put_marker(tokenizer, family->end[role], &sink);
     }
     *count = result == BN_OK ? sink.count : 0;

@@ -1,8 +1,10 @@
 // tokenizer.ggml.model "llama" and "t5": SentencePiece, byte-pair encoding and unigram.
 //
 // Text is normalised: a space is put in front if the model wants it, U+2581 becomes a space (in the vocabulary, spaces are
-// U+2581). Then byte-pair encoding starts with one symbol per character and merges neighbours that make a token, the one of
-// the highest score first, the leftmost among equals; unigram takes the cut into tokens whose scores sum to the most, the
+// U+2581). That space stands in front of the text and behind each special token, as in llama.cpp and with Hugging Face's
+// normaliser Prepend; SentencePiece itself knows no special tokens in a text. With Hugging Face's Metaspace not in front of a
+// space, and with its scheme "first" not behind special tokens. Then byte-pair encoding starts with one symbol per character and merges neighbours that make a token, the one of
+// the highest score first, the leftmost among equals (or as a list of merges says, which Hugging Face's tokenizers have); unigram takes the cut into tokens whose scores sum to the most, the
 // longest last token among equals. What no token covers becomes byte tokens, or without them the unknown token.
 // Bytes that are not UTF-8 are byte tokens, and stand between two texts.
 #include <inttypes.h>
@@ -12,6 +14,7 @@
 
 #include "runtime/base/fail.h"
 #include "runtime/text/merge.h"
+#include "runtime/text/merge_list.h"
 #include "runtime/text/token_map.h"
 #include "runtime/text/utf8.h"
 
@@ -27,11 +30,30 @@ struct sentencepiece {
     int32_t byte_ids[256];
     int32_t unknown; // -1: there is none
     bool add_space, collapse_spaces;
+    bool not_twice, only_first; // of the space in front: not before a space; not behind a special token
+    bool by_merges;
+    struct bn_merge_list merges;
     size_t longest; // token, bytes
     // Byte-pair encoding: the place of the token's score among all, equal scores sharing one. Unigram: the score's bits.
     uint32_t *ranks; // [n_vocab]
     float unknown_score;
 };
+
+static bool is_mark(const char *text, size_t bytes)
+{
+    return bytes >= 3 && memcmp(text, space_mark, 3) == 0;
+}
+
+static size_t unescape(const struct bn_str *text, char *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text->bytes; n++) {
+        bool mark = is_mark(text->data + i, text->bytes - i);
+        out[n] = mark ? ' ' : text->data[i];
+        i += mark ? 3 : 1;
+    }
+    return n;
+}
 
 static enum bn_result decode(const struct bn_str *text, enum bn_token_type type, char *out, size_t *bytes, bool *plain,
                              const char *file, const char *subject, struct bn_error *err)
@@ -40,13 +62,7 @@ static enum bn_result decode(const struct bn_str *text, enum bn_token_type type,
     *bytes = 1;
     if (type == BN_TYPE_BYTE)
         return bn_decode_byte_token(text, out, file, subject, err);
-    size_t n = 0;
-    for (size_t i = 0; i < text->bytes; n++) {
-        bool mark = text->bytes - i >= 3 && memcmp(text->data + i, space_mark, 3) == 0;
-        out[n] = mark ? ' ' : text->data[i];
-        i += mark ? 3 : 1;
-    }
-    *bytes = n;
+    *bytes = unescape(text, out);
     return BN_OK;
 }
 
@@ -113,21 +129,32 @@ static enum bn_result keep_scores(struct bn_tokenizer *tokenizer, const struct b
 static enum bn_result check_vocabulary(const struct bn_vocab *vocab, struct bn_error *err)
 {
     char subject[64];
-    if (vocab->n_tokens > BN_MOST_ENTRIES)
+    if (vocab->n_tokens > BN_MOST_ENTRIES || vocab->n_merges > BN_MOST_ENTRIES)
         return bn_fail_at(err, BN_ERR_UNSUPPORTED, vocab->file, "tokenizer.ggml.tokens", UINT64_MAX,
-                          "more than %u tokens", BN_MOST_ENTRIES);
+                          "more than %u tokens or merges", BN_MOST_ENTRIES);
     if (vocab->has_charsmap)
         return bn_fail_at(err, BN_ERR_UNSUPPORTED, vocab->file, "tokenizer.ggml.precompiled_charsmap", UINT64_MAX,
                           "the normaliser of this vocabulary is not built");
-    if (!vocab->scores)
+    if (!vocab->scores && !vocab->by_merges)
         return bn_fail_at(err, BN_ERR_MODEL, vocab->file, "tokenizer.ggml.scores", UINT64_MAX,
                           "the scores are missing");
-    for (size_t i = 0; i < vocab->n_tokens; i++) {
+    bool how = vocab->space_prefix.bytes == 0 || bn_str_is(vocab->space_prefix, "metaspace") ||
+               bn_str_is(vocab->space_prefix, "metaspace-first");
+    if (!how)
+        return bn_fail_at(err, BN_ERR_UNSUPPORTED, vocab->file, "bitnet.space_prefix", UINT64_MAX,
+                          "is not known: metaspace and metaspace-first are");
+    for (size_t i = 0; i < vocab->n_tokens && vocab->scores; i++) {
         snprintf(subject, sizeof(subject), "tokenizer.ggml.scores[%zu]", i);
         if (!isfinite(vocab->scores[i]))
             return bn_fail_at(err, BN_ERR_MODEL, vocab->file, subject, UINT64_MAX, "a score is not finite");
     }
     return BN_OK;
+}
+
+static bool decode_part(const struct bn_str *text, char *out, size_t *bytes)
+{
+    *bytes = unescape(text, out);
+    return true;
 }
 
 static enum bn_result create(struct bn_tokenizer *tokenizer, const struct bn_vocab *vocab, struct bn_error *err)
@@ -144,6 +171,8 @@ static enum bn_result create(struct bn_tokenizer *tokenizer, const struct bn_voc
         return bn_fail_memory(err, vocab->n_tokens * sizeof(*sp->ranks), "the scores");
     sp->unknown = -1;
     for (size_t i = 0; i < vocab->n_tokens; i++) {
+        if (vocab->by_merges && tokenizer->types[i] == BN_TYPE_USER)
+            tokenizer->plain[i] = true; // merges make them, too
         size_t bytes = tokenizer->offsets[i + 1] - tokenizer->offsets[i];
         if (tokenizer->plain[i] && bytes > sp->longest)
             sp->longest = bytes;
@@ -152,11 +181,16 @@ static enum bn_result create(struct bn_tokenizer *tokenizer, const struct bn_voc
     }
     bool unigram = tokenizer->model == &bn_unigram_model;
     sp->add_space = vocab->add_space_prefix != 0;
+    sp->not_twice = vocab->space_prefix.bytes > 0;
+    sp->only_first = bn_str_is(vocab->space_prefix, "metaspace-first");
+    sp->by_merges = vocab->by_merges && !unigram;
     sp->collapse_spaces = unigram && vocab->remove_extra_whitespaces > 0;
     result = bn_token_map_init(&sp->map, tokenizer, vocab->file, true, err);
     if (result == BN_OK)
         bn_token_map_bytes(&sp->map, tokenizer, false, sp->byte_ids);
-    if (result == BN_OK)
+    if (result == BN_OK && sp->by_merges)
+        result = bn_merge_list_init(&sp->merges, tokenizer, vocab, &sp->map, decode_part, false, err);
+    else if (result == BN_OK)
         result = unigram ? keep_scores(tokenizer, vocab, err) : rank_tokens(tokenizer, vocab, err);
     tokenizer->info.add_bos = !unigram;
     return result;
@@ -168,20 +202,22 @@ static void destroy(struct bn_tokenizer *tokenizer)
     if (!sp)
         return;
     bn_token_map_finish(&sp->map, tokenizer->host);
+    bn_merge_list_finish(&sp->merges, tokenizer->host);
     bn_free(tokenizer->host, sp->ranks);
     bn_free(tokenizer->host, sp);
 }
 
-// Writes the normalised text to `out`, which holds bytes + 1; returns its length. `first`: nothing was before it.
-static size_t normalise(const struct sentencepiece *sp, const char *text, size_t bytes, bool first, char *out)
+// Writes the normalised text to `out`, which holds bytes + 1; returns its length. `spaced`: with a space in front.
+static size_t normalise(const struct sentencepiece *sp, const char *text, size_t bytes, bool spaced, char *out)
 {
     size_t n = 0, start = 0;
     while (sp->collapse_spaces && start < bytes && text[start] == ' ')
         start++;
-    if (sp->add_space && first && start < bytes)
+    bool twice = start < bytes && (text[start] == ' ' || is_mark(text + start, bytes - start));
+    if (spaced && start < bytes && !(sp->not_twice && twice))
         out[n++] = ' ';
     for (size_t i = start; i < bytes;) {
-        bool mark = bytes - i >= 3 && memcmp(text + i, space_mark, 3) == 0;
+        bool mark = is_mark(text + i, bytes - i);
         bool again = i > start && text[i] == ' ' && text[i - 1] == ' ';
         if (!(sp->collapse_spaces && again))
             out[n++] = mark ? ' ' : text[i];
@@ -219,6 +255,12 @@ static bool find_merge(const void *model, const struct bn_merge *merge, int32_t 
 {
     const struct bn_tokenizer *tokenizer = model;
     const struct sentencepiece *sp = tokenizer->state;
+    if (sp->by_merges) {
+        int64_t found = bn_merge_list_find(&sp->merges, merge->ids[left], merge->ids[right]);
+        *rank = (uint32_t)found;
+        *id = found < 0 ? -1 : sp->merges.entries[found].result;
+        return found >= 0;
+    }
     size_t bytes = bn_merge_length(merge, left) + bn_merge_length(merge, right);
     *id = bytes > sp->longest ? -1 : bn_token_map_find(&sp->map, tokenizer, merge->text + left, bytes);
     if (*id < 0)
@@ -306,7 +348,7 @@ static void find_best(const struct bn_tokenizer *tokenizer, struct bn_merge *mer
     }
 }
 
-static enum bn_result encode_text(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes, bool first,
+static enum bn_result encode_text(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes, bool spaced,
                                   struct bn_merge *merge, struct bn_token_sink *sink, struct bn_error *err)
 {
     const struct sentencepiece *sp = tokenizer->state;
@@ -316,7 +358,7 @@ static enum bn_result encode_text(const struct bn_tokenizer *tokenizer, const ch
     enum bn_result result = BN_OK;
     if (!normal || (unigram && !best))
         result = bn_fail_memory(err, bytes + 1, "a text");
-    size_t n = result == BN_OK ? normalise(sp, text, bytes, first, normal) : 0;
+    size_t n = result == BN_OK ? normalise(sp, text, bytes, spaced, normal) : 0;
     if (n > 0)
         result = bn_merge_reserve(tokenizer->host, merge, normal, n + 2, err); // unigram has places up to n
     if (n > 0 && result == BN_OK) {
@@ -334,16 +376,17 @@ static enum bn_result encode_text(const struct bn_tokenizer *tokenizer, const ch
     return result;
 }
 
-static enum bn_result encode(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes,
+static enum bn_result encode(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes, bool first,
                              struct bn_token_sink *sink, struct bn_error *err)
 {
     const struct sentencepiece *sp = tokenizer->state;
     struct bn_merge merge = {0};
+    bool spaced = sp->add_space && (first || !sp->only_first);
     enum bn_result result = BN_OK;
     for (size_t at = 0; at < bytes && result == BN_OK;) {
         size_t valid = bn_utf8_valid(text + at, bytes - at);
         if (valid)
-            result = encode_text(tokenizer, text + at, valid, at == 0, &merge, sink, err);
+            result = encode_text(tokenizer, text + at, valid, spaced && at == 0, &merge, sink, err);
         at += valid;
         uint32_t code;
         size_t bad = at < bytes ? bn_utf8_next(text + at, bytes - at, &code) : 0;

@@ -14,7 +14,7 @@
     {                                                                                                                  \
         __VA_ARGS__                                                                                                    \
     }
-#define BN_PRE(names, architectures, whole, add_bos, pattern) {names, architectures, whole, add_bos, pattern},
+#define BN_PRE(names, architectures, whole, nfc, add_bos, pattern) {names, architectures, whole, nfc, add_bos, pattern},
 static const struct bn_pre rows[] = {
 #include "runtime/text/pre.inl"
 };

@@ -4,13 +4,12 @@
 
 #include "runtime/text/tokenizer.h"
 
-#define BN_PRE_NAMES 4
+#define BN_PRE_NAMES 6
 
 struct bn_pre {
     const char *names[BN_PRE_NAMES];
     const char *architectures[BN_PRE_NAMES];
-    bool whole;
-    bool add_bos;
+    bool whole, nfc, add_bos;
     const char *pattern;
 };
 

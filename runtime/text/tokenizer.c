@@ -310,7 +310,7 @@ enum bn_result bn_tokenizer_encode(const struct bn_tokenizer *tokenizer, const c
     if (bytes > INT32_MAX)
         return bn_fail(err, BN_ERR_UNSUPPORTED, "a text of %zu bytes; at most %" PRId32 " can be tokenised at once",
                        bytes, INT32_MAX);
-    bool all = flags & BN_TOKENIZE_SPECIAL;
+    bool all = flags & BN_TOKENIZE_SPECIAL, first = !(flags & BN_ENCODE_INSIDE);
     unsigned mask = all ? BN_START_USER | BN_START_OTHER : BN_START_USER;
     enum bn_result result = BN_OK;
     size_t start = 0;
@@ -323,13 +323,13 @@ enum bn_result bn_tokenizer_encode(const struct bn_tokenizer *tokenizer, const c
             continue;
         }
         if (i > start)
-            result = tokenizer->model->encode(tokenizer, text + start, i - start, sink, err);
+            result = tokenizer->model->encode(tokenizer, text + start, i - start, first && start == 0, sink, err);
         bn_token_put(sink, id);
         i += n;
         start = i;
     }
     if (start < bytes && result == BN_OK)
-        result = tokenizer->model->encode(tokenizer, text + start, bytes - start, sink, err);
+        result = tokenizer->model->encode(tokenizer, text + start, bytes - start, first && start == 0, sink, err);
     return result;
 }
 

@@ -23,10 +23,12 @@ struct bn_vocab {
     size_t n_merges;
     int64_t bos, eos, eot, pad; // -1: absent
     int add_bos, add_eos;       // -1: absent
-    // SentencePiece ("llama": byte-pair encoding, "t5": unigram). Where a file has merges instead of scores, a token's score is
-    // minus the place of the first merge that makes it.
+    int ignore_merges, nfc;     // of "gpt2"; -1: as the pre-tokeniser has it
+    // SentencePiece ("llama": byte-pair encoding, "t5": unigram).
     const float *scores;          // [n_tokens], or NULL
+    bool by_merges;               // "llama": `merges` decide, not scores
     int add_space_prefix;         // -1: absent, which means true
+    struct bn_str space_prefix;   // how: empty, "metaspace" or "metaspace-first" (sentencepiece.c)
     int remove_extra_whitespaces; // -1: absent
     bool has_charsmap;            // a normaliser that is not known
 };

@@ -39,8 +39,8 @@ struct bn_text_model {
     // What it made is given to `destroy` even if it fails.
     enum bn_result (*create)(struct bn_tokenizer *tokenizer, const struct bn_vocab *vocab, struct bn_error *err);
     void (*destroy)(struct bn_tokenizer *tokenizer);
-    // Any bytes, at most INT32_MAX of them.
-    enum bn_result (*encode)(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes,
+    // Any bytes, at most INT32_MAX of them. `first`: nothing of the text was before.
+    enum bn_result (*encode)(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes, bool first,
                              struct bn_token_sink *sink, struct bn_error *err);
 };
 
@@ -76,7 +76,8 @@ enum { BN_START_USER = 1, BN_START_OTHER = 2 };
 // The id of a control token by its name, or -1.
 int32_t bn_control_token(const struct bn_tokenizer *tokenizer, const char *name);
 
-// bn_tokenize without its checks of the arguments.
+// bn_tokenize without its checks of the arguments, with one more flag: tokens stand in front of this text.
+#define BN_ENCODE_INSIDE 0x80000000u
 enum bn_result bn_tokenizer_encode(const struct bn_tokenizer *tokenizer, const char *text, size_t bytes, unsigned flags,
                                    struct bn_token_sink *sink, struct bn_error *err);
 

@@ -180,6 +180,39 @@ class Refusals(unittest.TestCase):
             change(folder.tokenizer)
             refused(folder, said)
 
+    def test_sentencepiece(self):
+        """Steps and tokens that would do something else than what is built."""
+        def read(change):
+            path = path_of("pieces")
+            shutil.rmtree(path, ignore_errors=True)
+            shutil.copytree(os.path.join(DATA, "tokenizer", "hf", "llama-first"), path)
+            with open(os.path.join(path, "tokenizer.json"), encoding="utf-8") as file:
+                tokenizer = json.load(file)
+            change(tokenizer)
+            with open(os.path.join(path, "tokenizer.json"), "w", encoding="utf-8") as file:
+                json.dump(tokenizer, file)
+            return call(TOKENIZE, "-m", path, stdin=b"the")
+
+        def strip(t):
+            t["added_tokens"][-1]["lstrip"] = True
+
+        prepend = {"type": "Prepend", "prepend": "\u2581"}
+        precompiled = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+        self.assertEqual(read(lambda t: None).code, 0)
+        for change, said in ((strip, "lstrip"), (lambda t: t["model"].update(byte_fallback=False), "byte_fallback"),
+                             (lambda t: t["model"].update(ignore_merges=True), "ignore_merges"),
+                             (lambda t: t.update(normalizer=prepend), "second mark"),
+                             (lambda t: t.update(pre_tokenizer=None), "U+2581"),
+                             (lambda t: t.update(normalizer=precompiled), "Precompiled"),
+                             (lambda t: t["pre_tokenizer"].update(replacement="_"), "Metaspace"),
+                             (lambda t: t["pre_tokenizer"].update(prepend_scheme="last"), "prepend_scheme"),
+                             (lambda t: (t["pre_tokenizer"].update(split=True), t["model"]["vocab"].update({"a\u2581b": 2})),
+                              "space inside"),
+                             (lambda t: t["model"].update(type="Unigram"), "vocab")):
+            result = read(change)
+            self.assertEqual(result.code, 3, result.err)
+            self.assertIn(said, result.err)
+
     def test_tensors(self):
         q = "model.layers.0.self_attn.q_proj.weight"
         dtype, shape, data = good.tensors[q]

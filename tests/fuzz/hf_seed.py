@@ -1,4 +1,4 @@
-"""Seeds of the targets for folders of Hugging Face: hf_seed.py header|folder FILE."""
+"""Seeds of the targets for folders of Hugging Face: hf_seed.py header|folder|pieces FILE."""
 import json
 import sys
 
@@ -35,8 +35,21 @@ def tokenizer():
                       "merges": ["h e", ["t", "he"]]}}
 
 
+def pieces():
+    """SentencePiece."""
+    texts = ["<unk>", "<s>", "</s>", *("<0x%02X>" % byte for byte in range(256)), "\u2581", "a", "b", "ab", "\u2581ab"]
+    prepend, replace = ({"type": "Prepend", "prepend": "\u2581"},
+                        {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"})
+    return {"added_tokens": [{"id": 1, "content": "<s>", "special": True}, {"id": 264, "content": "\u2581\u2581"}],
+            "normalizer": {"type": "Sequence", "normalizers": [prepend, replace]},
+            "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}},
+            "model": {"type": "BPE", "vocab": {text: i for i, text in enumerate(texts)}, "byte_fallback": True,
+                      "unk_token": "<unk>", "merges": [["a", "b"], ["\u2581", "ab"]]}}
+
+
 with open(sys.argv[2], "wb") as file:
     if sys.argv[1] == "header":
         file.write(json.dumps(HEADER).encode())
     else:
-        file.write(json.dumps(CONFIG).encode() + b"\0" + json.dumps(tokenizer()).encode())
+        text = tokenizer() if sys.argv[1] == "folder" else pieces()
+        file.write(json.dumps(CONFIG).encode() + b"\0" + json.dumps(text).encode())

@@ -6,7 +6,7 @@
 writes tests/data/tokenizer/texts.txt and chat.txt. One case per line, fields separated by tabs, texts in hexadecimal:
 
     texts.txt  "plain" or "special", text, and its ids without BOS by llama-bpe, gpt-2, stories and qwen2, which is llama-bpe's
-               vocabulary cut as Qwen's tokenizers cut text
+               vocabulary with text cut as by Qwen's tokenizers, in form NFC
     chat.txt   family, ids, then role and content of each message; BOS and the header of the reply are included
 
 With --check TOOL N SEED, N random texts go through TOOL, a program that reads hexadecimal texts from lines of its
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import unicodedata
 
-from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 import gguf_keys
 
@@ -30,7 +30,7 @@ QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 CONTROL = 3
 
 
-def build(path, whole, pattern):
+def build(path, whole, pattern, nfc=False):
     keys = gguf_keys.keys(str(path))
     tokens = [token.decode() for token in keys["tokenizer.ggml.tokens"]]
     types = keys["tokenizer.ggml.token_type"]
@@ -42,6 +42,7 @@ def build(path, whole, pattern):
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, bytes_only])
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.normalizer = normalizers.NFC() if nfc else None
     special = [AddedToken(token, special=True, normalized=False)
                for token, kind in zip(tokens, types) if kind == CONTROL]
     tokenizer.add_special_tokens(special)
@@ -143,7 +144,7 @@ def main():
         return check(llama, sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     gpt2 = build(DATA / "gpt-2.gguf.xz", False, None)
     stories = build(TESTS.parent / "models" / "stories.gguf", False, LLAMA3)
-    qwen2 = build(DATA / "llama-bpe.gguf.xz", False, QWEN2)
+    qwen2 = build(DATA / "llama-bpe.gguf.xz", False, QWEN2, True)
     (DATA / "texts.txt").write_text("\n".join(text_cases([llama, gpt2, stories, qwen2])) + "\n")
     (DATA / "chat.txt").write_text("\n".join(chat_cases(llama)) + "\n")
 

@@ -64,7 +64,7 @@ static inline void small_init(struct small_vocab *small)
     vocab->types = small->types;
     vocab->merges = small->merges;
     vocab->bos = vocab->eos = vocab->eot = vocab->pad = -1;
-    vocab->add_bos = -1;
+    vocab->add_bos = vocab->ignore_merges = vocab->nfc = -1;
     small_alphabet(small->alphabet);
     for (int byte = 0; byte < 256; byte++)
         small_add(small, small->alphabet[byte], 1);
