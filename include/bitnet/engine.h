@@ -107,6 +107,10 @@ struct bn_sampling {
 // temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, repeat_penalty 1, repeat_last_n 64, seed 0. Threads: any.
 BN_API void bn_sampling_defaults(struct bn_sampling *sampling);
 
+// What the model's authors recommend: the defaults, with what the file has of general.sampling.* (llama.cpp's keys), or the
+// folder's generation_config.json if that asks for sampling. Returns whether it has any. Threads: any.
+BN_API bool bn_sampling_of_model(const struct bn_model *model, struct bn_sampling *sampling);
+
 // A conversation: tokens, KV pages and sampling of its own.
 struct bn_session;
 

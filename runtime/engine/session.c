@@ -5,6 +5,25 @@
 
 enum { MAX_REPEAT = 4096 };
 
+bool bn_sampling_of_model(const struct bn_model *model, struct bn_sampling *sampling)
+{
+    const struct bn_model_sampling *from = &model->sampling;
+    bn_sampling_defaults(sampling);
+    if (from->given & BN_SAMPLING_TEMPERATURE)
+        sampling->temperature = from->temperature;
+    if (from->given & BN_SAMPLING_TOP_K)
+        sampling->top_k = from->top_k;
+    if (from->given & BN_SAMPLING_TOP_P)
+        sampling->top_p = from->top_p;
+    if (from->given & BN_SAMPLING_MIN_P)
+        sampling->min_p = from->min_p;
+    if (from->given & BN_SAMPLING_REPEAT_PENALTY)
+        sampling->repeat_penalty = from->repeat_penalty;
+    if (from->given & BN_SAMPLING_REPEAT_LAST_N)
+        sampling->repeat_last_n = from->repeat_last_n;
+    return from->given != 0;
+}
+
 void bn_sampling_defaults(struct bn_sampling *sampling)
 {
     *sampling = (struct bn_sampling){

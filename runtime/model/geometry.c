@@ -76,8 +76,9 @@ static const char *const free_prefixes[] = {"general.", "tokenizer.", "quantize.
 
 // Of this project.
 static const char *const own_keys[] = {
-    "bitnet.i2s_layout", "bitnet.activation_planes", "bitnet.checksums", "bitnet.space_prefix", "bitnet.ignore_merges",
-    "bitnet.nfc",        "bitnet.by_merges",
+    "bitnet.i2s_layout",   "bitnet.activation_planes", "bitnet.checksums",
+    "bitnet.space_prefix", "bitnet.ignore_merges",     "bitnet.nfc",
+    "bitnet.by_merges",    "bitnet.end_token_ids",
 };
 
 static enum bn_result refuse(struct bn_load *load, const struct bn_gguf_key *key, const char *why)

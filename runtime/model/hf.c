@@ -61,6 +61,8 @@ static enum bn_result read_config(struct folder *f)
         result = read_json(f, "generation_config.json", false, MAX_CONFIG, &more, other);
     if (result == BN_OK && more.root)
         result = bn_hf_read_ids(&f->config, &more);
+    if (result == BN_OK && more.root)
+        result = bn_hf_read_sampling(&more, &f->blob);
     bn_json_finish(&json);
     bn_json_finish(&more);
     if (result != BN_OK)

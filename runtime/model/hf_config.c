@@ -449,6 +449,22 @@ static enum bn_result read_id(const struct bn_json *json, const char *name, cons
     return BN_OK;
 }
 
+// All ids of a list that is longer than an end of text and an end of turn.
+static enum bn_result read_ends(struct bn_hf_config *config, const struct bn_json *json, const json_t *list)
+{
+    config->n_ends = 0;
+    if (json_array_size(list) > BN_HF_MOST_ENDS)
+        return bn_json_fail(json, BN_ERR_UNSUPPORTED, "eos_token_id", "more than %d ids", BN_HF_MOST_ENDS);
+    for (size_t i = 0; json_array_size(list) > 2 && i < json_array_size(list); i++) {
+        int64_t id = 0;
+        enum bn_result result = read_id(json, "eos_token_id", json_array_get(list, i), &id);
+        if (result != BN_OK)
+            return result;
+        config->ends[config->n_ends++] = (int32_t)id;
+    }
+    return BN_OK;
+}
+
 enum bn_result bn_hf_read_ids(struct bn_hf_config *config, const struct bn_json *json)
 {
     const struct {
@@ -465,12 +481,44 @@ enum bn_result bn_hf_read_ids(struct bn_hf_config *config, const struct bn_json 
             continue;
         bool list = json_is_array(value) && json_array_size(value) > 0;
         enum bn_result result = read_id(json, ids[i].name, list ? json_array_get(value, 0) : value, ids[i].id);
+        if (result == BN_OK && ids[i].second)
+            result = read_ends(config, json, value);
         if (result == BN_OK && list && json_array_size(value) > 1 && ids[i].second)
             result = read_id(json, ids[i].name, json_array_get(value, json_array_size(value) - 1), ids[i].second);
         if (result != BN_OK)
             return result;
     }
     return BN_OK;
+}
+
+// As generate() of transformers: without do_sample it takes the likeliest token, and the others mean nothing.
+enum bn_result bn_hf_read_sampling(const struct bn_json *json, struct bn_key_blob *blob)
+{
+    static const struct {
+        const char *name, *key;
+    } floats[] = {
+        {"temperature", "general.sampling.temp"},
+        {"top_p", "general.sampling.top_p"},
+        {"min_p", "general.sampling.min_p"},
+        {"repetition_penalty", "general.sampling.penalty_repeat"},
+    };
+    bool samples = false;
+    uint32_t top_k = 0;
+    enum bn_result result = bn_json_bool(json, json->root, "do_sample", false, &samples);
+    for (size_t i = 0; i < COUNT(floats) && result == BN_OK && samples; i++) {
+        float value = 0;
+        result = bn_json_f32(json, json->root, floats[i].name, false, &value);
+        if (result == BN_OK && !bn_json_absent(json->root, floats[i].name))
+            bn_key_f32(blob, floats[i].key, value);
+    }
+    if (result == BN_OK && samples)
+        result = bn_json_u32(json, json->root, "top_k", false, &top_k);
+    if (result == BN_OK && samples && !bn_json_absent(json->root, "top_k"))
+        bn_key_u32(blob, "general.sampling.top_k", top_k);
+    // transformers looks at the whole text.
+    if (result == BN_OK && samples && !bn_json_absent(json->root, "repetition_penalty"))
+        bn_key_u32(blob, "general.sampling.penalty_last_n", 4096);
+    return result;
 }
 
 enum bn_result bn_hf_read_config(struct bn_hf_config *config, const struct bn_host *host, const struct bn_json *json,

@@ -7,6 +7,7 @@
 #include "runtime/model/key_blob.h"
 
 #define BN_HF_NAME_BYTES 64 // of GGUF's names
+#define BN_HF_MOST_ENDS 16
 
 // How the matrices are stored, and what makes them ternary.
 enum bn_hf_weights {
@@ -33,6 +34,8 @@ struct bn_hf_config {
     int tied; // -1: not said
     uint32_t n_vocab, n_embd, head_dim;
     int64_t bos, eos, eot, pad; // -1: absent
+    int32_t ends[BN_HF_MOST_ENDS];
+    uint32_t n_ends;            // the whole list, if it is longer than eos and eot
     float *frequencies;         // factors of RoPE's frequencies, [head_dim / 2], or NULL
     const struct bn_host *host; // of frequencies
 };
@@ -43,6 +46,8 @@ enum bn_result bn_hf_read_config(struct bn_hf_config *config, const struct bn_ho
                                  struct bn_key_blob *blob);
 // generation_config.json: its ids count before those of config.json.
 enum bn_result bn_hf_read_ids(struct bn_hf_config *config, const struct bn_json *json);
+// Its settings of sampling, as keys.
+enum bn_result bn_hf_read_sampling(const struct bn_json *json, struct bn_key_blob *blob);
 void bn_hf_config_finish(struct bn_hf_config *config);
 
 // hf_tokenizer.c: writes the vocabulary. `more` is tokenizer_config.json; its root may be NULL. `chat_template` counts before

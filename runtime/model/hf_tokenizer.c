@@ -559,6 +559,10 @@ static enum bn_result write_roles(struct reader *r)
         if (id >= 0)
             bn_key_u32(r->blob, roles[i].key, (uint32_t)id);
     }
+    if (config->n_ends > 0)
+        bn_key_array(r->blob, "bitnet.end_token_ids", BN_GGUF_I32, config->n_ends);
+    for (uint32_t i = 0; i < config->n_ends; i++)
+        bn_key_element_u32(r->blob, (uint32_t)config->ends[i]);
     bn_key_bool(r->blob, "tokenizer.ggml.add_bos_token", r->add_bos);
     if (r->add_eos)
         bn_key_bool(r->blob, "tokenizer.ggml.add_eos_token", true);

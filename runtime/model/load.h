@@ -50,6 +50,8 @@ enum bn_result bn_load_checkpoint(struct bn_runtime *runtime, struct bn_checkpoi
 
 // vocabulary.c: the tokenizer and info.n_vocab.
 enum bn_result bn_load_vocabulary(struct bn_load *load);
+// sampling.c: what the file says of it.
+enum bn_result bn_load_sampling(struct bn_load *load);
 // geometry.c: the family, every key, everything of info but the sums over tensors.
 enum bn_result bn_load_geometry(struct bn_load *load);
 // rope.c: how positions are turned, with a window in layers that have one.

@@ -31,6 +31,8 @@ static enum bn_result load_gguf(struct bn_load *load)
     enum bn_result result = copy_text(load, "general.architecture", &info->architecture);
     if (result == BN_OK)
         result = copy_text(load, "general.name", &info->name);
+    if (result == BN_OK)
+        result = bn_load_sampling(load);
     if (result == BN_OK && !load->options.vocab_only)
         result = bn_load_geometry(load);
     if (result == BN_OK)

@@ -55,6 +55,21 @@ struct bn_rope {
     const struct bn_tensor *frequencies; // f32 [rope_dim / 2], divisors; or NULL
 };
 
+// What the file says of sampling.
+enum bn_sampling_part {
+    BN_SAMPLING_TEMPERATURE = 1,
+    BN_SAMPLING_TOP_K = 2,
+    BN_SAMPLING_TOP_P = 4,
+    BN_SAMPLING_MIN_P = 8,
+    BN_SAMPLING_REPEAT_PENALTY = 16,
+    BN_SAMPLING_REPEAT_LAST_N = 32,
+};
+struct bn_model_sampling {
+    unsigned given; // enum bn_sampling_part: the members that the file has
+    float temperature, top_p, min_p, repeat_penalty;
+    uint32_t top_k, repeat_last_n;
+};
+
 // Prism's rotation of features (docs/layouts.md, "Hadamard"): folded matrices multiply H(signs * x), latent rows z stand for
 // signs * H(z). H is the Walsh-Hadamard transform of every `block` features.
 enum { BN_MOST_SIGNS = 8 };
@@ -94,6 +109,7 @@ struct bn_model {
     char *names;                                               // what tensors[].name point into
     const struct bn_tensor *token_embd, *output_norm, *output; // output == token_embd when tied
     struct bn_layer *layers;                                   // [info.n_layer]
+    struct bn_model_sampling sampling;
     struct bn_hadamard hadamard;
     float *widened; // what tensors that are widened point into
 };

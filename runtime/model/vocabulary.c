@@ -51,6 +51,14 @@ static enum bn_result read_words(struct bn_load *load, const char *name, enum bn
     return BN_OK;
 }
 
+static enum bn_result read_ends(struct bn_load *load, void **ends, size_t *n)
+{
+    const struct bn_gguf_key *key;
+    enum bn_result result = bn_gguf_get_array(load->gguf, "bitnet.end_token_ids", false, BN_GGUF_I32, &key, load->err);
+    *n = key ? (size_t)key->count : 0;
+    return key ? read_words(load, "bitnet.end_token_ids", BN_GGUF_I32, *n, ends) : result;
+}
+
 static enum bn_result read_id(struct bn_load *load, const char *name, size_t n_tokens, int64_t *id)
 {
     *id = -1;
@@ -149,7 +157,7 @@ enum bn_result bn_load_vocabulary(struct bn_load *load)
 {
     struct bn_vocab vocab = {.file = load->gguf->file};
     struct bn_str *tokens = NULL, *merges = NULL;
-    void *types = NULL, *scores = NULL;
+    void *types = NULL, *scores = NULL, *ends = NULL;
     enum bn_result result = read_texts(load, &vocab);
     if (result == BN_OK)
         result = read_strings(load, "tokenizer.ggml.tokens", true, &tokens, &vocab.n_tokens);
@@ -163,7 +171,10 @@ enum bn_result bn_load_vocabulary(struct bn_load *load)
     if (result == BN_OK)
         result = read_strings(load, "tokenizer.ggml.merges", false, &merges, &vocab.n_merges);
     if (result == BN_OK)
+        result = read_ends(load, &ends, &vocab.n_ends);
+    if (result == BN_OK)
         result = read_ids(load, &vocab);
+    vocab.ends = ends;
     vocab.tokens = tokens;
     vocab.merges = merges;
     vocab.types = types;
@@ -177,6 +188,7 @@ enum bn_result bn_load_vocabulary(struct bn_load *load)
     bn_free(load->model->host, tokens);
     bn_free(load->model->host, types);
     bn_free(load->model->host, scores);
+    bn_free(load->model->host, ends);
     bn_free(load->model->host, merges);
     return result;
 }

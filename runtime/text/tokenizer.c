@@ -193,6 +193,13 @@ static enum bn_result read_roles(struct bn_tokenizer *tokenizer, const struct bn
         mark_end(tokenizer, bn_control_token(tokenizer, text_ends[i]));
     mark_end(tokenizer, info->eos);
     mark_end(tokenizer, info->eot);
+    for (size_t i = 0; i < vocab->n_ends && result == BN_OK; i++) {
+        int32_t id;
+        result = read_role(vocab, vocab->ends[i], "bitnet.end_token_ids", &id, err);
+        mark_end(tokenizer, id);
+    }
+    if (result != BN_OK)
+        return result;
     if (vocab->add_bos > 0 && info->bos < 0)
         return bn_fail_at(err, BN_ERR_MODEL, vocab->file, "tokenizer.ggml.add_bos_token", UINT64_MAX,
                           "the file asks for a BOS token and names none");

@@ -22,8 +22,10 @@ struct bn_vocab {
     const struct bn_str *merges; // "left right"
     size_t n_merges;
     int64_t bos, eos, eot, pad; // -1: absent
-    int add_bos, add_eos;       // -1: absent
-    int ignore_merges, nfc;     // of "gpt2"; -1: as the pre-tokeniser has it
+    const int32_t *ends;        // further ids that end generation
+    size_t n_ends;
+    int add_bos, add_eos;   // -1: absent
+    int ignore_merges, nfc; // of "gpt2"; -1: as the pre-tokeniser has it
     // SentencePiece ("llama": byte-pair encoding, "t5": unigram).
     const float *scores;          // [n_tokens], or NULL
     bool by_merges;               // "llama": `merges` decide, not scores

@@ -128,6 +128,44 @@ class Runs(unittest.TestCase):
         self.assertEqual(len(set(texts)), 1)
 
 
+    def test_sampling(self):
+        """generation_config.json: settings of sampling are defaults if it asks for sampling, and go into the GGUF file."""
+        def sampling(model, *options):
+            result = call(RUN, "-m", model, "-p", "A dog", "-n", "1", "--json", *options)
+            self.assertEqual(result.code, 0, result.err)
+            made = json.loads(result.out)["sampling"]
+            made = {name: round(value, 6) if isinstance(value, float) else value for name, value in made.items()}
+            return made, "the model's sampling" in result.err
+
+        folder, made = good.copy(), path_of("sampling.gguf")
+        folder.generation.update({"top_k": 20, "repetition_penalty": 1.5})
+        path = folder.save(path_of("sampling"))
+        self.assertEqual(call(CONVERT, "-f", path, made).code, 0)
+        for model in path, made:
+            self.assertEqual(sampling(model), (
+                {"greedy": False, "temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.05, "repeat_penalty": 1.5,
+                 "repeat_last_n": 4096, "from_model": True}, True))
+        found, told = sampling(path, "--temp", "0.5", "--top-k", "7")
+        self.assertEqual((found["temperature"], found["top_k"], found["repeat_penalty"], told), (0.5, 7, 1.5, True))
+        self.assertFalse(sampling(path, "--greedy")[1])
+        folder.generation["do_sample"] = False
+        found, told = sampling(folder.save(path_of("sampling")))
+        self.assertEqual((found["temperature"], found["from_model"], told), (0.8, False, False))
+
+    def test_ends(self):
+        """A list of ids: all end the text."""
+        folder = good.copy()
+        end = folder.generation["eos_token_id"][0]
+        common = "-p", "Once upon a", "-n", "4", "--greedy", "--json"
+        first = json.loads(call(RUN, "-m", folder.save(path_of("ends")), *common).out)["tokens"][0]
+        for ids in ([end, 300, first, 301], [first, end]):
+            folder.generation["eos_token_id"] = ids
+            result = call(RUN, "-m", folder.save(path_of("ends")), *common)
+            self.assertEqual(json.loads(result.out)["stop"], "eos", result.err)
+        folder.generation["eos_token_id"] = [end, 1 << 20, 5]
+        refused(folder, "outside the vocabulary")
+
+
 @needs_json
 class Refusals(unittest.TestCase):
     def test_config(self):

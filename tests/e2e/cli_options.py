@@ -49,8 +49,9 @@ class Accepted(unittest.TestCase):
 
     def test_defaults_are_those_of_llama_cli(self):
         text = call(RUN, "--help").text.replace("\n" + " " * 30, " ")
-        for name, value in {"--temperature T": "0.8", "--top-k N": "40", "--top-p P": "0.95", "--min-p P": "0.05",
-                            "--repeat-penalty X": "1", "--repeat-last-n N": "64", "--ctx-size N": "0",
+        for name, value in {"--temperature T": "the model's, or 0.8", "--top-k N": "the model's, or 40",
+                            "--top-p P": "the model's, or 0.95", "--min-p P": "the model's, or 0.05",
+                            "--repeat-penalty X": "the model's, or 1", "--repeat-last-n N": "the model's, or 64", "--ctx-size N": "0",
                             "--batch-size N": "2048", "--ubatch-size N": "512", "--seed N": "-1",
                             "--n-predict N": "-1"}.items():
             line = next(line for line in text.splitlines() if name in line)

@@ -62,6 +62,10 @@ void figures_print(const struct run *run)
     if (stats.recoveries)
         fprintf(stderr, "; device lost %llu time%s", (unsigned long long)stats.recoveries,
                 stats.recoveries == 1 ? "" : "s");
+    if (run->model_samples)
+        fprintf(stderr, "; the model's sampling: temperature %g, top-k %u, top-p %g, min-p %g, repeat penalty %g",
+                (double)run->sampling.temperature, run->sampling.top_k, (double)run->sampling.top_p,
+                (double)run->sampling.min_p, (double)run->sampling.repeat_penalty);
     fprintf(stderr, "; memory %.0f MiB; seed %llu", (double)figures_peak_memory() / 1048576.0,
             (unsigned long long)run->seed);
     fputs(color ? "\033[0m\n" : "\n", stderr);

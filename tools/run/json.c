@@ -79,6 +79,21 @@ static void add_place(json_t *object, struct run *run)
     json_object_set_new(object, "version", text_of(bn_version()));
 }
 
+static json_t *sampling_of(const struct run *run)
+{
+    const struct bn_sampling *sampling = &run->sampling;
+    json_t *object = json_object();
+    json_object_set_new(object, "greedy", json_boolean(sampling->greedy));
+    json_object_set_new(object, "temperature", tool_json_number((double)sampling->temperature));
+    json_object_set_new(object, "top_k", json_integer(sampling->top_k));
+    json_object_set_new(object, "top_p", tool_json_number((double)sampling->top_p));
+    json_object_set_new(object, "min_p", tool_json_number((double)sampling->min_p));
+    json_object_set_new(object, "repeat_penalty", tool_json_number((double)sampling->repeat_penalty));
+    json_object_set_new(object, "repeat_last_n", json_integer(sampling->repeat_last_n));
+    json_object_set_new(object, "from_model", json_boolean(run->model_samples));
+    return object;
+}
+
 int reply_print_json(struct run *run, const struct reply *reply)
 {
     const struct bn_generate_result *result = &reply->result;
@@ -90,6 +105,7 @@ int reply_print_json(struct run *run, const struct reply *reply)
     json_object_set_new(object, "tokens", token_ids(reply));
     json_object_set_new(object, "stop", text_of(bn_stop_name(result->stop)));
     json_object_set_new(object, "seed", json_integer((json_int_t)run->seed));
+    json_object_set_new(object, "sampling", sampling_of(run));
     json_object_set_new(object, "prompt_tokens_per_second",
                         tool_json_number(figures_rate(result->n_prompt, result->prompt_ns)));
     json_object_set_new(object, "decode_tokens_per_second",

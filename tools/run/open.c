@@ -75,10 +75,39 @@ static int open_device(struct run *run)
     return 0;
 }
 
+static bool choose_float(float given, float *value)
+{
+    *value = given < 0 ? *value : given;
+    return given < 0;
+}
+
+static bool choose_u32(uint32_t given, uint32_t *value)
+{
+    *value = given == UINT32_MAX ? *value : given;
+    return given == UINT32_MAX;
+}
+
+// The command line decides, then the model's file, then the library.
+static void choose_sampling(struct run *run)
+{
+    const struct settings *settings = &run->settings;
+    struct bn_sampling *sampling = &run->sampling;
+    bool left = false;
+    bool any = bn_sampling_of_model(run->model, sampling);
+    sampling->greedy = settings->greedy;
+    left |= choose_float(settings->temperature, &sampling->temperature);
+    left |= choose_u32(settings->top_k, &sampling->top_k);
+    left |= choose_float(settings->top_p, &sampling->top_p);
+    left |= choose_float(settings->min_p, &sampling->min_p);
+    left |= choose_float(settings->repeat_penalty, &sampling->repeat_penalty);
+    left |= choose_u32(settings->repeat_last_n, &sampling->repeat_last_n);
+    sampling->seed = run->seed;
+    run->model_samples = any && left && !sampling->greedy && sampling->temperature > 0;
+}
+
 static int open_session(struct run *run)
 {
     const struct settings *settings = &run->settings;
-    struct bn_sampling sampling;
     struct bn_error err = {0};
     if (settings->seed >= 0) {
         run->seed = (uint64_t)settings->seed;
@@ -90,16 +119,8 @@ static int open_session(struct run *run)
         }
         run->seed = seed;
     }
-    bn_sampling_defaults(&sampling);
-    sampling.greedy = settings->greedy;
-    sampling.temperature = settings->temperature;
-    sampling.top_k = settings->top_k;
-    sampling.top_p = settings->top_p;
-    sampling.min_p = settings->min_p;
-    sampling.repeat_penalty = settings->repeat_penalty;
-    sampling.repeat_last_n = settings->repeat_last_n;
-    sampling.seed = run->seed;
-    return bn_session_create(run->engine, &sampling, &run->session, &err) ? tool_fail(PROGRAM, &err, NULL) : 0;
+    choose_sampling(run);
+    return bn_session_create(run->engine, &run->sampling, &run->session, &err) ? tool_fail(PROGRAM, &err, NULL) : 0;
 }
 
 int run_open(struct run *run, uint32_t n_ctx, uint32_t n_outputs)

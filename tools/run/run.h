@@ -9,6 +9,7 @@
 
 #define PROGRAM "bitnet-run"
 
+#define NOT_GIVEN (-1.0f)
 enum { ON_LOST_REOPEN, ON_LOST_CPU, ON_LOST_FAIL }; // --on-device-lost
 
 // What the command line says; options.c has the table.
@@ -26,8 +27,8 @@ struct settings {
     uint32_t n_ctx, n_batch, n_ubatch;
     bool greedy;
     int64_t seed;
-    float temperature, top_p, min_p, repeat_penalty;
-    uint32_t top_k, repeat_last_n;
+    float temperature, top_p, min_p, repeat_penalty; // NOT_GIVEN: the model's, or the library's
+    uint32_t top_k, repeat_last_n;                   // UINT32_MAX: likewise
     const char *device, *isa, *fault;
     bool list_devices;
     uint32_t threads;
@@ -51,6 +52,8 @@ struct run {
     struct settings settings;
     struct tool_out out;
     uint64_t seed;
+    struct bn_sampling sampling;
+    bool model_samples; // some of it is what the model's file recommends
     char *model_path;
     struct bn_runtime *runtime;
     struct bn_model *model;
