@@ -32,6 +32,7 @@
 #define FLAG_ADD 1u
 #define FLAG_SILU 2u
 #define FLAG_NORM 4u
+#define FLAG_GELU 8u
 
 // The temporary memory of the kernels `top_*`, for each output: a header of words (the scale of the planes, the norm of the
 // state and that of what the planes miss), two int8 planes, the scanned products.

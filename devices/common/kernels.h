@@ -15,8 +15,13 @@ enum { BN_KERNEL_DOT = 1, BN_KERNEL_SUBGROUP = 2 };
     X(EMBED, "embed", 0)                                                                                               \
     X(QUANTISE, "quantise", BN_KERNEL_SUBGROUP)                                                                        \
     X(NORM, "norm", BN_KERNEL_SUBGROUP)                                                                                \
+    X(ROW_NORM, "row_norm", BN_KERNEL_SUBGROUP)                                                                        \
+    X(ACTIVATE, "activate", 0)                                                                                         \
+    X(ROTATE, "rotate", 0)                                                                                             \
+    X(APPEND, "append", BN_KERNEL_SUBGROUP)                                                                            \
     X(TERNARY, "ternary", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                                          \
     X(TERNARY_FUSED, "ternary_fused", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                              \
+    X(TERNARY_SCALED, "ternary_scaled", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                            \
     X(ATTENTION, "attention", BN_KERNEL_SUBGROUP)                                                                      \
     X(HEAD, "head", BN_KERNEL_SUBGROUP)                                                                                \
     X(TOP_QUANTISE, "top_quantise", BN_KERNEL_SUBGROUP)                                                                \

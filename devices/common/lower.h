@@ -26,6 +26,12 @@ struct bn_dispatch {
     uint32_t n_words;
 };
 
+// Whether there are kernels for the op: struct bn_driver, supports. NORM_x aside, they take all options of ops.
+bool bn_lower_supports(enum bn_op_kind kind, enum bn_layout layout);
+enum {
+    BN_LOWER_OPTIONS = BN_OP_WITH_PLANES | BN_OP_WITH_WINDOW | BN_OP_WITH_HEAD_NORM | BN_OP_WITH_GELU | BN_OP_WITH_SCALE
+};
+
 // Whether the kernels can run this op where its operands lie.
 enum bn_result bn_lower_check(const struct bn_lower_target *target, const struct bn_op *op, struct bn_error *err);
 

@@ -289,7 +289,11 @@ enum bn_result bn_device_preferred_layout(struct bn_device *device, enum bn_op_k
     *out = stored;
     if (driver->supports(device, kind, stored))
         return BN_OK;
-    // Ternary layouts turn into those that keep their scales; float layouts are not converted.
+    // Tables turn into what they stand for, ternary layouts into those that keep their scales.
+    bool reads_floats = kind == BN_OP_EMBED || kind == BN_OP_HEAD || kind == BN_OP_TOP;
+    *out = BN_LAYOUT_F32;
+    if (reads_floats && driver->supports(device, kind, *out))
+        return BN_OK;
     for (int layout = 0; layout < BN_LAYOUT_COUNT; layout++) {
         *out = (enum bn_layout)layout;
         if (bn_layout_keeps(stored, *out) && driver->supports(device, kind, *out))

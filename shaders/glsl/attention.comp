@@ -14,7 +14,7 @@ layout(push_constant, std430) uniform Push
     Quads kv;
     Words kv_words; // the same memory
     uint op, heads, kv_heads, layer;
-    uint page_quads;
+    uint page_quads, window;
     float scale;
 } p;
 
@@ -48,12 +48,14 @@ void attend(uint row, uint head)
     for (uint m = 0; m < MINE; m++)
         total[m] = vec2(0);
     float most = uintBitsToFloat(0xff800000u), denominator = 0.0;
-    for (uint block = 0; block * 64 < n; block++) {
+    uint begin = p.window != 0 && n > p.window ? n - p.window : 0;
+    for (uint block = begin / 64; block * 64 < n; block++) {
         uint page = row_page(p.slot, row, block) * p.page_quads, count = min(n - block * 64, 64);
+        uint skip = max(begin, block * 64) - block * 64;
         uint k_at = page + (p.layer * 2 * p.kv_heads + kv_head) * 64 * (HEAD_DIM / 8);
         uint v_at = k_at + p.kv_heads * 64 * (HEAD_DIM / 8);
         float block_most = most;
-        for (uint i = thread(); i < count; i += THREADS) {
+        for (uint i = skip + thread(); i < count; i += THREADS) {
             float s = score(k_at + i * (HEAD_DIM / 8));
             s_p[i] = s;
             block_most = max(block_most, s);
@@ -61,7 +63,7 @@ void attend(uint row, uint head)
         block_most = reduce_max(block_most);
         float shrink = block_most == most ? 1.0 : exp_own(most - block_most), sum = 0.0;
         most = block_most;
-        for (uint i = thread(); i < count; i += THREADS) {
+        for (uint i = skip + thread(); i < count; i += THREADS) {
             float e = exp_own(s_p[i] - most);
             s_p[i] = e;
             sum += e;
@@ -73,7 +75,7 @@ void attend(uint row, uint head)
             if (word >= WORDS)
                 break;
             vec2 part = vec2(0);
-            for (uint i = 0; i < count; i++) {
+            for (uint i = skip; i < count; i++) {
                 uint v = p.kv_words.w[v_at * 4 + i * WORDS + word];
                 part = fma(vec2(s_p[i]), unpackHalf2x16(v), part);
             }

@@ -9,6 +9,7 @@
 #include "common.glsl"
 #include "dot.glsl"
 #include "reduce.glsl"
+#include "activate.glsl"
 
 layout(constant_id = 1) const uint LANES = 8; // a power of two, at most THREADS
 layout(constant_id = 2) const uint MODE = 0;  // MATMUL, GATE_UP, QKV
@@ -17,7 +18,7 @@ layout(constant_id = 4) const uint FEATURES = 128; // columns that count
 layout(constant_id = 5) const uint BATCH = 1;      // rows of activations that a workgroup takes at a time
 const uint MATMUL = 0, GATE_UP = 1, QKV = 2;
 const uint GROUPS = THREADS / LANES;
-const uint HAS_ADD = 1, SILU = 2, HAS_NORM = 4; // flags
+const uint HAS_ADD = 1, HAS_NORM = 4; // flags; and those of the activation
 
 layout(push_constant, std430) uniform Push
 {
@@ -43,38 +44,37 @@ layout(push_constant, std430) uniform Push
 #ifdef FUSED
 shared uvec4 s_x[COLS / 16];
 #include "quantise.glsl"
-#define STORE(i, word) s_x[(i) / 4][(i) % 4] = word
-DEFINE_QUANTISE(quantise_row, STORE)
 #define X(row, i) s_x[i]
 float x_scale;
 int x_sum;
 #define ROW_SCALE(row) x_scale
 #define ROW_SUM(row) x_sum
+
+// The row for all invocations of the workgroup. False: not finite.
+bool quantise_row()
+{
+    Row r = Row(p.x, p.norm, (p.flags & HAS_NORM) != 0, 0, 0.0, 0.0);
+    bool finite = scale_row(r, FEATURES, p.eps, 127.0);
+    int mine = 0;
+    for (uint i = thread(); i < COLS / 4 && finite; i += THREADS) {
+        ivec4 q = i < FEATURES / 4 ? quantised(r, i, 127.0) : ivec4(0);
+        s_x[i / 4][i % 4] = pack_int8(q);
+        mine += sum_of(q);
+    }
+    x_scale = r.scale;
+    x_sum = reduce_add(mine);
+    barrier();
+    return finite;
+}
 #else
 #define X(row, i) p.x.q[(row) * (COLS / 16) + (i)]
 #define ROW_SCALE(row) uintBitsToFloat(p.scales.w[(row) * 2])
 #define ROW_SUM(row) int(p.scales.w[(row) * 2 + 1])
 #endif
 
-uint heads()
-{
-    return p.packed_heads & 0xffffu;
-}
-
-uint kv_heads()
-{
-    return p.packed_heads >> 16;
-}
-
-uint head_dim()
-{
-    return p.packed_place & 0x7fffu;
-}
-
-bool rope_pairs()
-{
-    return (p.packed_place & 0x8000u) != 0;
-}
+#define KV_POOL p.add_kv
+#include "rope.glsl"
+#include "lanes.glsl"
 
 // Groups of four rows.
 uint n_groups()
@@ -98,8 +98,7 @@ void locate(uint g, out uvec2 m, out uvec4 r)
         uint first_k = heads(), first_v = heads() + kv_heads();
         m = uvec2(head < first_k ? 0 : head < first_v ? 1 : 2);
         head -= head < first_k ? 0 : head < first_v ? first_k : first_v;
-        uvec4 within = rope_pairs() ? 4 * j + uvec4(0, 1, 2, 3) : 2 * j + uvec4(0, 1, 2 * quarter, 2 * quarter + 1);
-        r = head * head_dim() + within;
+        r = head * head_dim() + rope_group(j);
     }
 }
 
@@ -125,66 +124,6 @@ void accumulate(Quads a, Quads b, uvec4 at, uint row, uint last, uint lane, out 
     }
 }
 
-// Sum over the LANES invocations of a group; the first of them gets it.
-#ifdef SUBGROUP
-ivec4 sum_lanes(ivec4 v)
-{
-    for (uint n = LANES / 2; n > 0; n /= 2)
-        v += subgroupShuffleXor(v, n);
-    return v;
-}
-#else
-shared ivec4 s_lanes[THREADS];
-ivec4 sum_lanes(ivec4 v)
-{
-    barrier();
-    s_lanes[thread()] = v;
-    barrier();
-    if (thread() % LANES == 0)
-        for (uint i = 1; i < LANES; i++)
-            v += s_lanes[thread() + i];
-    return v;
-}
-#endif
-
-float relu2(float g)
-{
-    float r = max(g, 0.0);
-    precise float s = r * r;
-    return s;
-}
-
-float silu(float g)
-{
-    precise float s = g / (1.0 + exp_own(-g));
-    return s;
-}
-
-// The pairs (x, z), (y, w) in halves order, (x, y), (z, w) in pairs order, turned by the angles at the position.
-vec4 rotate(vec4 v, uint row, uint within)
-{
-    uint at = row_position(p.slot, row) * head_dim() + (rope_pairs() ? within : 2 * within);
-    float c0 = uintBitsToFloat(p.rope.w[at]), s0 = uintBitsToFloat(p.rope.w[at + 1]);
-    float c1 = uintBitsToFloat(p.rope.w[at + 2]), s1 = uintBitsToFloat(p.rope.w[at + 3]);
-    if (rope_pairs())
-        v = v.xzyw;
-    precise vec2 first = v.xy * vec2(c0, c1) - v.zw * vec2(s0, s1);
-    precise vec2 second = v.xy * vec2(s0, s1) + v.zw * vec2(c0, c1);
-    return rope_pairs() ? vec4(first.x, second.x, first.y, second.y) : vec4(first, second);
-}
-
-void store_kv(uint which, uint head, uint row, uint low, uint high, vec4 v)
-{
-    uint position = row_position(p.slot, row);
-    uint rows = ((p.packed_place >> 16) * 2 + which) * kv_heads() + head;
-    uint at = row_page(p.slot, row, position / 64) * p.kv_page_words + (rows * 64 + position % 64) * (head_dim() / 2);
-    uvec4 h = uvec4(half_bits(v.x), half_bits(v.y), half_bits(v.z), half_bits(v.w));
-    p.add_kv.f[at + low / 2] = uintBitsToFloat(h.x | h.y << 16);
-    p.add_kv.f[at + high / 2] = uintBitsToFloat(h.z | h.w << 16);
-    if (any(equal(h & 0x7c00u, uvec4(0x7c00u))))
-        report_not_finite(p.slot, p.op);
-}
-
 void finish(uint g, uvec2 m, uvec4 r, uint row, ivec4 acc)
 {
     float row_scale = ROW_SCALE(row);
@@ -202,7 +141,7 @@ void finish(uint g, uvec2 m, uvec4 r, uint row, ivec4 acc)
         }
     } else if (MODE == GATE_UP) {
         for (uint i = 0; i < 2 && g * 2 + i < p.rows; i++) {
-            precise float gated = ((p.flags & SILU) != 0 ? silu(v[i]) : relu2(v[i])) * v[i + 2];
+            precise float gated = activated(p.flags, v[i]) * v[i + 2];
             p.out_.f[row * p.rows + g * 2 + i] = gated;
         }
     } else {
@@ -229,13 +168,10 @@ void main()
 #ifdef FUSED
     if (n_rows == 0)
         return;
-    if (!quantise_row(p.x, p.norm, (p.flags & HAS_NORM) != 0, 0, FEATURES, p.eps, x_scale, x_sum)) {
+    if (!quantise_row()) {
         report_not_finite(p.slot, p.op);
         return;
     }
-    for (uint i = FEATURES / 4 + thread(); i < COLS / 4; i += THREADS)
-        STORE(i, 0);
-    barrier();
 #endif
     for (uint row = gl_WorkGroupID.y * BATCH; row < n_rows; row += gl_NumWorkGroups.y * BATCH)
         for (uint tile = gl_WorkGroupID.x; tile * GROUPS < n_groups(); tile += gl_NumWorkGroups.x) {

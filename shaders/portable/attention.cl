@@ -32,7 +32,7 @@ static float score(LOCAL const float4 *q, GLOBAL const uint4 *k, uint head_dim)
 }
 
 KERNEL attention(SPAN(uint, slot), SPAN(float, q), SPAN(float, out), SPAN(uint4, kv), SPAN(uint, kv_words), uint op,
-                 uint heads, uint kv_heads, uint layer, uint page_quads, float scale SHAPE)
+                 uint heads, uint kv_heads, uint layer, uint page_quads, uint window, float scale SHAPE)
 {
     LOCAL uint s[SHARED_WORDS];
     LOCAL float4 s_q[MOST_DIM / 4];
@@ -56,12 +56,14 @@ KERNEL attention(SPAN(uint, slot), SPAN(float, q), SPAN(float, out), SPAN(uint4,
             for (uint m = 0; m < MINE; m++)
                 total[m] = (float2)(0.0f);
             float highest = as_float(0xff800000u), denominator = 0.0f;
-            for (uint block = 0; block * 64 < n; block++) {
+            uint begin = window != 0 && n > window ? n - window : 0;
+            for (uint block = begin / 64; block * 64 < n; block++) {
                 uint page = row_page(slot, row, block) * page_quads, count = least(n - block * 64, 64);
+                uint skip = begin > block * 64 ? begin - block * 64 : 0;
                 uint k_at = page + (layer * 2 * kv_heads + kv_head) * 64 * (HEAD_DIM / 8);
                 uint v_at = (k_at + kv_heads * 64 * (HEAD_DIM / 8)) * 4;
                 float block_highest = highest;
-                for (uint i = thread(); i < count; i += THREADS) {
+                for (uint i = skip + thread(); i < count; i += THREADS) {
                     float p = score(s_q, kv + k_at + i * (HEAD_DIM / 8), HEAD_DIM) * scale;
                     s_p[i] = p;
                     block_highest = most_float(p, block_highest);
@@ -69,7 +71,7 @@ KERNEL attention(SPAN(uint, slot), SPAN(float, q), SPAN(float, out), SPAN(uint4,
                 block_highest = reduce_max(s, block_highest);
                 float shrink = block_highest == highest ? 1.0f : exp_own(highest - block_highest), sum = 0.0f;
                 highest = block_highest;
-                for (uint i = thread(); i < count; i += THREADS) {
+                for (uint i = skip + thread(); i < count; i += THREADS) {
                     float e = exp_own(s_p[i] - highest);
                     s_p[i] = e;
                     sum += e;
@@ -77,7 +79,7 @@ KERNEL attention(SPAN(uint, slot), SPAN(float, q), SPAN(float, out), SPAN(uint4,
                 denominator = denominator * shrink + reduce_add(s, sum); // after which every s_p is seen by all
                 for (uint m = 0, word = thread(); m < MINE && word < words; m++, word += THREADS) {
                     float2 part = (float2)(0.0f);
-                    for (uint i = 0; i < count; i++)
+                    for (uint i = skip; i < count; i++)
                         part = fma2((float2)(s_p[i]), halves(kv_words[v_at + i * words + word]), part);
                     total[m] = total[m] * shrink + part;
                 }

@@ -1,9 +1,14 @@
-// BN_OP_EMBED: rows of float weights, widened exactly.
+// BN_OP_EMBED: rows of float weights, widened exactly, then times a scale unless that is 0.
 #include "common.h"
 
 #define LAYOUT ((uint)C1)
 
-KERNEL embed(SPAN(uint, slot), SPAN(uint, table), SPAN(float, x), uint op, uint cols)
+static float scaled(float x, float scale)
+{
+    return scale != 0.0f ? x * scale : x;
+}
+
+KERNEL embed(SPAN(uint, slot), SPAN(uint, table), SPAN(float, x), uint op, uint cols, float scale)
 {
     OPEN(uint, slot);
     OPEN(uint, table);
@@ -16,12 +21,12 @@ KERNEL embed(SPAN(uint, slot), SPAN(uint, table), SPAN(float, x), uint op, uint 
         for (uint i = thread(); i < words; i += THREADS) {
             uint word = table[from + i];
             if (LAYOUT == LAYOUT_F32) {
-                x[row * cols + i] = as_float(word);
+                x[row * cols + i] = scaled(as_float(word), scale);
                 continue;
             }
             float2 pair = widen_pair(word, LAYOUT);
-            x[row * cols + 2 * i] = pair.x;
-            x[row * cols + 2 * i + 1] = pair.y;
+            x[row * cols + 2 * i] = scaled(pair.x, scale);
+            x[row * cols + 2 * i + 1] = scaled(pair.y, scale);
         }
     }
 }

@@ -8,14 +8,6 @@
 enum { MAX_ROWS = 5 };
 static const uint32_t row_counts[] = {1, 3, MAX_ROWS};
 
-static float *random_floats(size_t n, float scale)
-{
-    float *values = malloc(n * sizeof(*values));
-    for (size_t i = 0; i < n; i++)
-        values[i] = ((float)(cts_random() % 20001) / 10000.0f - 1.0f) * scale;
-    return values;
-}
-
 // A ternary matrix in the layout that the device prefers, and the same in the oracle's (I2_S A).
 struct ternary {
     struct bn_weight weight;
@@ -44,16 +36,6 @@ static void free_ternary(struct ternary *t)
     free(t->oracle);
 }
 
-static void compare(struct cts *cts, const char *what, const struct bn_span *span, const float *expected, size_t n)
-{
-    const float *got = (const float *)(const void *)((const uint8_t *)span->buffer->host + span->offset);
-    size_t differ = 0;
-    for (size_t i = 0; i < n; i++)
-        differ += cts->exact ? memcmp(&got[i], &expected[i], sizeof(*got)) != 0
-                             : !(fabsf(got[i] - expected[i]) <= 1e-5f * (1.0f + fabsf(expected[i])));
-    CTS_CHECK(differ == 0, "%s: %zu of %zu values differ", what, differ, n);
-}
-
 // Quantised rows on the device and for the oracle.
 struct rows8 {
     struct bn_span q, scales;
@@ -66,7 +48,7 @@ static struct rows8 make_rows8(struct cts *cts, uint32_t rows, uint32_t cols)
     struct rows8 r;
     r.oracle_q = aligned_alloc(64, (size_t)rows * cols);
     r.oracle_scales = calloc(rows, sizeof(*r.oracle_scales));
-    float *x = random_floats((size_t)rows * cols, 3.0f);
+    float *x = cts_floats((size_t)rows * cols, 3.0f);
     for (uint32_t i = 0; i < rows; i++)
         cts->oracle->quantise(x + (size_t)i * cols, NULL, cols, 1e-5f, r.oracle_q + (size_t)i * cols,
                               &r.oracle_scales[i]);
@@ -105,8 +87,9 @@ static void embed(struct cts *cts)
     enum { VOCAB = 37, COLS = 48 };
     static const enum bn_layout layouts[] = {BN_LAYOUT_F32, BN_LAYOUT_F16, BN_LAYOUT_BF16};
     uint32_t tokens[MAX_ROWS] = {0, 36, 5, 5, 17};
+    struct bn_caps caps = {0};
     for (int l = 0; l < 3; l++) {
-        float *values = random_floats((size_t)VOCAB * COLS, 2.0f), expected[MAX_ROWS * COLS];
+        float *values = cts_floats((size_t)VOCAB * COLS, 2.0f), expected[MAX_ROWS * COLS];
         uint16_t *half = malloc(sizeof(*half) * VOCAB * COLS);
         for (size_t i = 0; i < (size_t)VOCAB * COLS; i++) {
             uint32_t bits;
@@ -122,7 +105,15 @@ static void embed(struct cts *cts)
         cts_run(cts, &op, &slot);
         for (int i = 0; i < MAX_ROWS; i++)
             bn_layout_get(layouts[l])->widen(data, COLS, tokens[i], expected + (size_t)i * COLS);
-        compare(cts, bn_layout_get(layouts[l])->name, &out, expected, MAX_ROWS * COLS);
+        cts_compare(cts, bn_layout_get(layouts[l])->name, &out, expected, MAX_ROWS * COLS);
+        bn_device_get_caps(cts->device, &caps);
+        if (caps.op_options & BN_OP_WITH_SCALE) {
+            op.scale = 11.3f;
+            cts_run(cts, &op, &slot);
+            for (int i = 0; i < MAX_ROWS * COLS; i++)
+                expected[i] *= op.scale;
+            CTS_CHECK(memcmp(out.buffer->host, expected, sizeof(expected)) == 0, "scaled rows differ");
+        }
         cts_free(&w.data);
         cts_free(&slot);
         cts_free(&out);
@@ -152,7 +143,7 @@ static void quantise(struct cts *cts)
 {
     enum { COLS = 384 };
     for (int with_norm = 0; with_norm < 2; with_norm++) {
-        float *x = random_floats(MAX_ROWS * COLS, 100.0f), *norm = random_floats(COLS, 2.0f);
+        float *x = cts_floats(MAX_ROWS * COLS, 100.0f), *norm = cts_floats(COLS, 2.0f);
         struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, NULL), in = cts_buffer(cts, MAX_ROWS * COLS * 4, x),
                        weights = cts_buffer(cts, COLS * 4, norm), out = cts_buffer(cts, MAX_ROWS * COLS, NULL),
                        scales = cts_buffer(cts, MAX_ROWS * sizeof(struct bn_row_scale), NULL);
@@ -191,7 +182,7 @@ static void matmul(struct cts *cts)
             uint32_t n = shapes[s][0], cols = shapes[s][1], rows = row_counts[c];
             struct ternary t = make_ternary(cts, BN_OP_MATMUL, n, cols, 0.37f);
             struct rows8 r = make_rows8(cts, MAX_ROWS, cols);
-            float *residual = random_floats((size_t)MAX_ROWS * n, 1.0f);
+            float *residual = cts_floats((size_t)MAX_ROWS * n, 1.0f);
             struct bn_span slot = cts_slot(cts, rows, NULL, NULL),
                            out = cts_buffer(cts, (size_t)MAX_ROWS * n * 4, residual);
             struct bn_op op = {.kind = BN_OP_MATMUL,
@@ -204,7 +195,7 @@ static void matmul(struct cts *cts)
             op.w[0] = t.weight;
             cts_run(cts, &op, &slot);
             float *expected = oracle_matmul(cts, &t, &r, rows, residual);
-            compare(cts, "matmul", &out, expected, (size_t)rows * n);
+            cts_compare(cts, "matmul", &out, expected, (size_t)rows * n);
             free(expected);
             free(residual);
             cts_free(&slot);
@@ -269,7 +260,7 @@ static void qkv_in_order(struct cts *cts, enum bn_rope_order rope_order, enum bn
                            make_ternary(cts, BN_OP_QKV, KV_HEADS * DIM, COLS, 0.25f),
                            make_ternary(cts, BN_OP_QKV, KV_HEADS * DIM, COLS, 0.75f)};
     struct rows8 r = make_rows8(cts, MAX_ROWS, COLS);
-    float *table = random_floats((size_t)POSITIONS * DIM, 1.0f);
+    float *table = cts_floats((size_t)POSITIONS * DIM, 1.0f);
     struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, positions), rope = cts_buffer(cts, POSITIONS * DIM * 4, table),
                    out = cts_buffer(cts, MAX_ROWS * HEADS * DIM * 4, NULL),
                    pool = cts_buffer(cts, bn_kv_page_bytes(LAYERS, KV_HEADS, DIM, type) * POOL_PAGES, NULL);
@@ -300,7 +291,7 @@ static void qkv_in_order(struct cts *cts, enum bn_rope_order rope_order, enum bn
         for (uint32_t which = 0; which < 2; which++)
             wrong += wrong_rows(cts, type, page, positions[i], which, expected[1 + which] + (size_t)i * KV_HEADS * DIM);
     }
-    compare(cts, "q", &out, expected[0], MAX_ROWS * HEADS * DIM);
+    cts_compare(cts, "q", &out, expected[0], MAX_ROWS * HEADS * DIM);
     CTS_CHECK(wrong == 0, "%zu rows of the KV pool differ", wrong);
     CTS_CHECK(cts_slot_header(&slot)->status == BN_SLOT_OK, "status %u", cts_slot_header(&slot)->status);
     for (int i = 1; i < 3; i++) { // k, then v, beyond f16 or f32
@@ -336,7 +327,7 @@ static void fill_int8_pool(uint8_t *pool)
 {
     uint64_t head = bn_kv_head_bytes(DIM, BN_KV_INT8);
     for (uint64_t at = 0; at < bn_kv_page_bytes(LAYERS, KV_HEADS, DIM, BN_KV_INT8) * POOL_PAGES; at += head) {
-        float *values = random_floats(BN_PAGE_POSITIONS * (DIM + 1), 127);
+        float *values = cts_floats(BN_PAGE_POSITIONS * (DIM + 1), 127);
         for (uint32_t i = 0; i < BN_PAGE_POSITIONS * DIM; i++)
             pool[at + i] = (uint8_t)(int8_t)values[i];
         float *steps = (float *)(void *)(pool + bn_kv_steps_offset(at, DIM));
@@ -350,7 +341,7 @@ static void attention_of(struct cts *cts, uint32_t window, enum bn_kv_type type)
 {
     uint32_t positions[MAX_ROWS] = {0, 63, 64, 130, 255};
     size_t bytes = bn_kv_page_bytes(LAYERS, KV_HEADS, DIM, type) * POOL_PAGES, n = (size_t)MAX_ROWS * HEADS * DIM;
-    float *q = random_floats(n, 2.0f), *kv = random_floats(bytes / 2, 1.5f), *expected = malloc(n * sizeof(*expected));
+    float *q = cts_floats(n, 2.0f), *kv = cts_floats(bytes / 2, 1.5f), *expected = malloc(n * sizeof(*expected));
     struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, positions), in = cts_buffer(cts, n * 4, q),
                    out = cts_buffer(cts, n * 4, NULL), pool = cts_buffer(cts, bytes, NULL);
     if (type == BN_KV_F16)
@@ -388,11 +379,11 @@ static void attention_of(struct cts *cts, uint32_t window, enum bn_kv_type type)
                                      .scale = 1.0f / sqrtf((float)DIM)};
             cts->oracle->attend(&args);
         }
-    compare(cts,
-            type == BN_KV_INT8 ? "attention over int8"
-            : window           ? "attention within a window"
-                               : "attention",
-            &out, expected, n);
+    cts_compare(cts,
+                type == BN_KV_INT8 ? "attention over int8"
+                : window           ? "attention within a window"
+                                   : "attention",
+                &out, expected, n);
     free(q);
     free(kv);
     free(expected);
@@ -417,7 +408,9 @@ static void attention(struct cts *cts)
 static void gate_up(struct cts *cts)
 {
     enum { N = 70, COLS = 256 };
-    for (int a = BN_OP_RELU2; a <= BN_OP_SILU; a++) {
+    struct bn_caps caps = {0};
+    bn_device_get_caps(cts->device, &caps);
+    for (int a = BN_OP_RELU2; a <= (caps.op_options & BN_OP_WITH_GELU ? BN_OP_GELU : BN_OP_SILU); a++) {
         struct ternary gate = make_ternary(cts, BN_OP_GATE_UP, N, COLS, 0.5f),
                        up = make_ternary(cts, BN_OP_GATE_UP, N, COLS, 0.3f);
         struct rows8 r = make_rows8(cts, MAX_ROWS, COLS);
@@ -441,7 +434,7 @@ static void gate_up(struct cts *cts)
             cts->oracle->ternary(up.oracle, N, COLS, q, COLS, scale, 1, u, N);
             cts->oracle->gate(g, u, N, 0.5f / scale->scale, 0.3f / scale->scale, op.activation, expected + i * N);
         }
-        compare(cts, a == BN_OP_RELU2 ? "relu2" : "silu", &out, expected, MAX_ROWS * N);
+        cts_compare(cts, a == BN_OP_RELU2 ? "relu2" : a == BN_OP_SILU ? "silu" : "gelu", &out, expected, MAX_ROWS * N);
         cts_free(&slot);
         cts_free(&out);
         free_rows8(&r);
@@ -464,7 +457,7 @@ static void set_outputs(const struct bn_span *slot, uint32_t a, uint32_t b, uint
 static void norm(struct cts *cts)
 {
     enum { COLS = 80 };
-    float *x = random_floats(MAX_ROWS * COLS, 9.0f), *weights = random_floats(COLS, 2.0f), expected[2 * COLS];
+    float *x = cts_floats(MAX_ROWS * COLS, 9.0f), *weights = cts_floats(COLS, 2.0f), expected[2 * COLS];
     struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, NULL), in = cts_buffer(cts, MAX_ROWS * COLS * 4, x),
                    w = cts_buffer(cts, COLS * 4, weights), out = cts_buffer(cts, MAX_ROWS * COLS * 4, NULL);
     set_outputs(&slot, 4, 1, 0);
@@ -473,7 +466,7 @@ static void norm(struct cts *cts)
     cts_run(cts, &op, &slot);
     cts->oracle->norm(x + 4 * COLS, weights, COLS, 1e-5f, expected);
     cts->oracle->norm(x + 1 * COLS, weights, COLS, 1e-5f, expected + COLS);
-    compare(cts, "norm", &out, expected, 2 * COLS);
+    cts_compare(cts, "norm", &out, expected, 2 * COLS);
     free(x);
     free(weights);
     cts_free(&slot);
@@ -485,7 +478,7 @@ static void norm(struct cts *cts)
 static void head(struct cts *cts)
 {
     enum { VOCAB = 201, COLS = 64 };
-    float *x = random_floats(MAX_ROWS * COLS, 3.0f), *table = random_floats((size_t)VOCAB * COLS, 1.0f);
+    float *x = cts_floats(MAX_ROWS * COLS, 3.0f), *table = cts_floats((size_t)VOCAB * COLS, 1.0f);
     uint16_t *half = malloc(sizeof(*half) * VOCAB * COLS);
     cts->oracle->narrow_f16(table, (size_t)VOCAB * COLS, half);
     struct bn_weight w = {.layout = BN_LAYOUT_F16, .rows = VOCAB, .cols = COLS, .scale = 1};
@@ -500,7 +493,7 @@ static void head(struct cts *cts)
     cts->oracle->dot(BN_LAYOUT_F16, half, VOCAB, COLS, x, expected);
     cts->oracle->dot(BN_LAYOUT_F16, half, VOCAB, COLS, x + COLS, expected + VOCAB);
     second.offset += VOCAB * sizeof(float);
-    compare(cts, "head", &second, expected, 2 * VOCAB);
+    cts_compare(cts, "head", &second, expected, 2 * VOCAB);
     CTS_CHECK(cts_slot_header(&slot)->status == BN_SLOT_OK, "status %u", cts_slot_header(&slot)->status);
     half[(VOCAB - 1) * COLS] = 0xfc00;
     memcpy(w.data.buffer->host, half, sizeof(*half) * VOCAB * COLS);
@@ -523,7 +516,7 @@ static const char *const head_names[HEAD_KINDS] = {"random", "near ties", "all e
 
 static float *make_head(enum head_kind kind)
 {
-    float *w = random_floats((size_t)TOP_VOCAB * TOP_COLS, kind == HEAD_TINY ? 1e-20f : 1.0f);
+    float *w = cts_floats((size_t)TOP_VOCAB * TOP_COLS, kind == HEAD_TINY ? 1e-20f : 1.0f);
     for (size_t r = 0; r < TOP_VOCAB; r++)
         for (size_t i = 0; i < TOP_COLS; i++) {
             float *x = &w[r * TOP_COLS + i];
@@ -586,7 +579,7 @@ static void head_logits(struct cts *cts, const struct bn_op *top, const struct b
 
 static void top_of_head(struct cts *cts, enum head_kind kind, uint32_t k)
 {
-    float *w = make_head(kind), *x = random_floats(TOP_OUTPUTS * TOP_COLS, 4.0f);
+    float *w = make_head(kind), *x = cts_floats(TOP_OUTPUTS * TOP_COLS, 4.0f);
     struct bn_span q = cts_buffer(cts, (size_t)TOP_VOCAB * TOP_COLS, NULL),
                    info = cts_buffer(cts, TOP_VOCAB * sizeof(struct bn_scan_row), NULL);
     for (size_t r = 0; r < TOP_VOCAB; r++)
@@ -649,7 +642,7 @@ static void not_finite(struct cts *cts)
     enum { COLS = 128 };
     static const float poisons[] = {NAN, INFINITY, -INFINITY};
     for (int p = 0; p < 3; p++) {
-        float *x = random_floats(MAX_ROWS * COLS, 1.0f);
+        float *x = cts_floats(MAX_ROWS * COLS, 1.0f);
         x[3 * COLS + 77] = poisons[p];
         struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, NULL), in = cts_buffer(cts, MAX_ROWS * COLS * 4, x),
                        out = cts_buffer(cts, MAX_ROWS * COLS, NULL),

@@ -1,5 +1,5 @@
-// Ternary matrices whose scales reach rows or groups, and columns that do not fill their last block. A device need not run
-// these; if it does, integers are exact and sums of groups in the canonical order.
+// Ternary matrices whose scales reach rows or groups, columns that do not fill their last block, and activations in two planes. A
+// device need not run these; if it does, integers are exact, and sums of groups those of the canonical order or close to them.
 #include <math.h>
 
 #include "runtime/layout/layout.h"
@@ -14,8 +14,9 @@ enum { N_LAYOUTS = sizeof(layouts) / sizeof(layouts[0]) };
 // Quantised rows and a matrix, with the products that the scalar kernels make of them: f32 [ROWS][n], each without the scales
 // of the rows and of the tensor.
 struct product {
+    uint32_t planes;
     struct bn_span q, row_scales;
-    struct bn_row_scale scales[ROWS];
+    struct bn_row_scale scales[2 * ROWS]; // [ROWS][planes]
     struct bn_weight w;
     uint8_t *codes; // of w, in order A
     float *values;
@@ -24,18 +25,21 @@ struct product {
 static void quantise_rows(struct cts *cts, struct product *p, uint32_t cols)
 {
     uint32_t padded = bn_padded_cols(cols);
-    int8_t *q = aligned_alloc(64, (size_t)ROWS * padded);
-    float *x = malloc(cols * sizeof(*x));
-    memset(q, 0, (size_t)ROWS * padded);
-    for (uint32_t i = 0; i < ROWS; i++) {
-        for (uint32_t c = 0; c < cols; c++)
-            x[c] = (float)(cts_random() % 2001) / 1000.0f - 1.0f;
-        cts->oracle->quantise(x, NULL, cols, 1e-5f, q + i * padded, &p->scales[i]);
+    size_t bytes = (size_t)ROWS * p->planes * padded;
+    int8_t *q = aligned_alloc(64, bytes), *row = q;
+    memset(q, 0, bytes);
+    for (uint32_t i = 0; i < ROWS; i++, row += p->planes * padded) {
+        float *x = cts_floats(cols, 1.0f);
+        struct bn_row_scale *scales = &p->scales[i * p->planes];
+        if (p->planes == 2)
+            bn_kernels_quantise16(cts->oracle, x, NULL, cols, 1e-5f, row, row + padded, scales);
+        else
+            cts->oracle->quantise(x, NULL, cols, 1e-5f, row, scales);
+        free(x);
     }
-    p->q = cts_buffer(cts, (size_t)ROWS * padded, q);
-    p->row_scales = cts_buffer(cts, sizeof(p->scales), p->scales);
+    p->q = cts_buffer(cts, bytes, q);
+    p->row_scales = cts_buffer(cts, ROWS * p->planes * sizeof(p->scales[0]), p->scales);
     free(q);
-    free(x);
 }
 
 static void make_matrix(struct cts *cts, struct product *p, enum bn_layout layout, uint32_t n, uint32_t cols)
@@ -59,7 +63,7 @@ static void make_matrix(struct cts *cts, struct product *p, enum bn_layout layou
 static void multiply(struct cts *cts, struct product *p)
 {
     const struct bn_layout_info *info = bn_layout_get(p->w.layout);
-    uint32_t n = p->w.rows, padded = bn_padded_cols(p->w.cols);
+    uint32_t n = p->w.rows, padded = bn_padded_cols(p->w.cols), wide = ROWS * p->planes;
     const float *scales = p->w.scales.buffer ? p->w.scales.buffer->host : NULL;
     struct bn_groups args = {.w = p->codes,
                              .rows = n,
@@ -69,23 +73,33 @@ static void multiply(struct cts *cts, struct product *p)
                              .scales = scales,
                              .q = p->q.buffer->host,
                              .q_stride = padded,
-                             .n_rows = ROWS,
+                             .n_rows = wide,
                              .out_stride = n};
-    p->values = args.out = malloc((size_t)ROWS * n * sizeof(float));
+    p->values = args.out = malloc((size_t)wide * n * sizeof(float));
     if (info->reach == BN_SCALE_GROUP) {
         bn_kernels_groups(cts->oracle)(&args);
+        for (uint32_t i = 0; i < ROWS * n && p->planes == 2; i++)
+            p->values[i] = fmaf(256.0f, p->values[i / n * 2 * n + i % n], p->values[(i / n * 2 + 1) * n + i % n]);
         return;
     }
-    int32_t *acc = malloc((size_t)ROWS * n * sizeof(*acc));
-    cts->oracle->ternary(args.w, n, padded, args.q, padded, p->scales, ROWS, acc, n);
+    int32_t *acc = malloc((size_t)wide * n * sizeof(*acc));
+    cts->oracle->ternary(args.w, n, padded, args.q, padded, p->scales, wide, acc, n);
+    for (uint32_t i = 0; i < ROWS * n && p->planes == 2; i++)
+        acc[i] = 256 * acc[i / n * 2 * n + i % n] + acc[(i / n * 2 + 1) * n + i % n];
     for (uint32_t i = 0; i < ROWS * n; i++)
         p->values[i] = scales ? (float)acc[i] * scales[i % n] + 0.0f : (float)acc[i];
     free(acc);
 }
 
-static struct product make_product(struct cts *cts, enum bn_layout layout, uint32_t n, uint32_t cols)
+// What a row is divided by.
+static float row_scale(const struct product *p, uint32_t row)
 {
-    struct product p = {.values = NULL};
+    return p->scales[row * p->planes].scale;
+}
+
+static struct product make_product(struct cts *cts, enum bn_layout layout, uint32_t n, uint32_t cols, uint32_t planes)
+{
+    struct product p = {.planes = planes};
     quantise_rows(cts, &p, cols);
     make_matrix(cts, &p, layout, n, cols);
     multiply(cts, &p);
@@ -116,17 +130,7 @@ static bool run(struct cts *cts, const struct bn_op *op, const struct bn_span *s
     return ok;
 }
 
-static void compare(struct cts *cts, const char *what, const struct bn_span *out, const float *want, size_t n)
-{
-    const float *got = out->buffer->host;
-    size_t differ = 0;
-    for (size_t i = 0; i < n; i++)
-        differ += cts->exact ? memcmp(&got[i], &want[i], sizeof(*got)) != 0
-                             : !(fabsf(got[i] - want[i]) <= 1e-5f * (1.0f + fabsf(want[i])));
-    CTS_CHECK(differ == 0, "%s: %zu of %zu values differ", what, differ, n);
-}
-
-static void matmul(struct cts *cts)
+static void matmul_of(struct cts *cts, uint32_t planes)
 {
     static const uint32_t shapes[][2] = {{33, 256}, {4, 2560}, {70, 192}, {5, 8640}};
     for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++)
@@ -134,18 +138,19 @@ static void matmul(struct cts *cts)
             if (!bn_device_supports(cts->device, BN_OP_MATMUL, layouts[l]))
                 continue;
             uint32_t n = shapes[s][0], cols = shapes[s][1];
-            struct product p = make_product(cts, layouts[l], n, cols);
+            struct product p = make_product(cts, layouts[l], n, cols, planes);
             float *want = calloc((size_t)ROWS * n, sizeof(*want));
             for (uint32_t i = 0; i < ROWS * n; i++)
                 want[i] = (float)(cts_random() % 100) / 10.0f;
             struct bn_span slot = cts_slot(cts, ROWS, NULL, NULL), out = cts_buffer(cts, (size_t)ROWS * n * 4, want);
             struct bn_op op = {.kind = BN_OP_MATMUL, .rows = ROWS, .cols = cols, .in = p.q, .in2 = p.row_scales};
+            op.planes = planes;
             op.in3 = op.out = out;
             op.w[0] = p.w;
             for (uint32_t i = 0; i < ROWS; i++)
-                bn_scale_values(p.values + i * n, n, p.w.scale / p.scales[i].scale, want + i * n, want + i * n);
+                bn_scale_values(p.values + i * n, n, p.w.scale / row_scale(&p, i), want + i * n, want + i * n);
             if (run(cts, &op, &slot))
-                compare(cts, bn_layout_name(layouts[l]), &out, want, (size_t)ROWS * n);
+                cts_compare(cts, bn_layout_name(layouts[l]), &out, want, (size_t)ROWS * n);
             free(want);
             cts_free(&slot);
             cts_free(&out);
@@ -154,28 +159,31 @@ static void matmul(struct cts *cts)
 }
 
 // Gate and up in all pairs of layouts: a file may have both.
-static void gate_up(struct cts *cts)
+static void gate_up_of(struct cts *cts, uint32_t planes)
 {
     enum { N = 70, COLS = 512 };
+    struct bn_caps caps = {0};
+    bn_device_get_caps(cts->device, &caps);
     for (int pair = 0; pair < N_LAYOUTS * N_LAYOUTS; pair++) {
         enum bn_layout a = layouts[pair / N_LAYOUTS], b = layouts[pair % N_LAYOUTS];
         if (!bn_device_supports(cts->device, BN_OP_GATE_UP, a) || !bn_device_supports(cts->device, BN_OP_GATE_UP, b))
             continue;
-        struct product gate = make_product(cts, a, N, COLS), up = gate;
+        struct product gate = make_product(cts, a, N, COLS, planes), up = gate;
         make_matrix(cts, &up, b, N, COLS);
         multiply(cts, &up);
         struct bn_span slot = cts_slot(cts, ROWS, NULL, NULL), out = cts_buffer(cts, ROWS * N * 4, NULL);
         struct bn_op op = {.kind = BN_OP_GATE_UP, .rows = ROWS, .cols = COLS, .in = gate.q, .in2 = gate.row_scales};
+        op.planes = planes;
         op.out = out;
-        op.activation = pair % 2 ? BN_OP_SILU : BN_OP_RELU2;
+        op.activation = (enum bn_op_activation)(1 + pair % (caps.op_options & BN_OP_WITH_GELU ? 3 : 2));
         op.w[0] = gate.w;
         op.w[1] = up.w;
         float want[ROWS * N];
         for (uint32_t i = 0; i < ROWS; i++)
-            bn_gate_values(gate.values + i * N, up.values + i * N, N, gate.w.scale / gate.scales[i].scale,
-                           up.w.scale / gate.scales[i].scale, op.activation, want + i * N);
+            bn_gate_values(gate.values + i * N, up.values + i * N, N, gate.w.scale / row_scale(&gate, i),
+                           up.w.scale / row_scale(&gate, i), op.activation, want + i * N);
         if (run(cts, &op, &slot))
-            compare(cts, bn_layout_name(b), &out, want, ROWS * N);
+            cts_compare(cts, bn_layout_name(b), &out, want, ROWS * N);
         cts_free(&slot);
         cts_free(&out);
         cts_free(&up.w.data);
@@ -186,8 +194,29 @@ static void gate_up(struct cts *cts)
     }
 }
 
+static void matmul(struct cts *cts)
+{
+    matmul_of(cts, 1);
+}
+
+static void gate_up(struct cts *cts)
+{
+    gate_up_of(cts, 1);
+}
+
+static void planes(struct cts *cts)
+{
+    struct bn_caps caps = {0};
+    bn_device_get_caps(cts->device, &caps);
+    if (!(caps.op_options & BN_OP_WITH_PLANES))
+        return;
+    matmul_of(cts, 2);
+    gate_up_of(cts, 2);
+}
+
 const struct cts_case cts_scaled_cases[] = {
     {"scaled_matmul", matmul},
     {"scaled_gate", gate_up},
+    {"planes", planes},
     {NULL, NULL},
 };

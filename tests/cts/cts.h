@@ -28,8 +28,9 @@ struct cts_case {
     void (*run)(struct cts *cts);
 };
 
-extern const struct cts_case cts_device_cases[], cts_op_cases[], cts_scaled_cases[],
-    cts_fused_cases[]; // end with a NULL name
+// Each ends with a NULL name.
+extern const struct cts_case cts_device_cases[], cts_op_cases[], cts_scaled_cases[], cts_fused_cases[],
+    cts_family_cases[];
 
 #define CTS_CHECK(condition, ...)                                                                                      \
     do {                                                                                                               \
@@ -58,5 +59,11 @@ bool cts_submit(struct cts *cts, struct bn_command *command, const uint32_t *sto
 bool cts_wait(struct cts *cts);
 
 uint32_t cts_random(void);
+
+// As many, between -scale and scale. Ownership: the caller's, free.
+float *cts_floats(size_t n, float scale);
+
+// Counts a failure if floats are not those expected: their bits where the device promises bits, else closely.
+void cts_compare(struct cts *cts, const char *what, const struct bn_span *span, const float *expected, size_t n);
 
 #endif

@@ -15,7 +15,7 @@ class Workshop(unittest.TestCase):
     def test_list(self):
         lines = shader("list", "ternary").text.splitlines()
         self.assertEqual(sum(line.startswith("ternary_fused_dot_subgroup ") for line in lines), 1)
-        self.assertTrue(all("0:THREADS=64" in line and "3:COLS=128" in line for line in lines[1:]), lines)
+        self.assertTrue(all("0:THREADS=64" in line and "1:LANES=8" in line for line in lines[1:]), lines)
 
     def test_disasm(self):
         result = shader("disasm", "embed")

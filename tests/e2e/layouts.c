@@ -1,5 +1,8 @@
 // The default model in every layout that a file may have: the same scales and trits give the same logits, bit for bit, whichever
 // way they came. Files are made here: the keys of the default model, and tensors of other types.
+//
+// layouts [DEVICE]: on another device, every third layout, and logits close to each other: sums over columns in another layout may be
+// in another order.
 #include "tests/e2e/harness.h"
 
 #include <math.h>
@@ -31,6 +34,7 @@ static const struct kind tables[] = {
     {BN_LAYOUT_TQ2_0, 35, NULL},   {BN_LAYOUT_Q2_0, 42, NULL},    {BN_LAYOUT_PTQ1_0, 143, NULL},
     {BN_LAYOUT_IQ1_BN, 134, NULL}, {BN_LAYOUT_IQ2_BN, 135, NULL}, {BN_LAYOUT_I2S_A, 36, NULL},
 };
+static size_t step = 1; // of these, and 3 on other devices than the CPU
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 struct maker {
@@ -251,14 +255,17 @@ enum { VOCAB = 2048 };
 static void compare(const char *what, const struct kind *kind, const float *want, const float *got, bool candidates)
 {
     size_t differ = 0, compared = 0;
-    double most = 0;
+    double most = 0, worst = 0;
     for (size_t i = 0; i < VOCAB; i++) {
         if (candidates && got[i] == 0)
             continue;
         compared++;
         differ += memcmp(&want[i], &got[i], sizeof(float)) != 0;
         most = fmax(most, fabs((double)want[i]));
+        worst = fmax(worst, fabs((double)want[i] - (double)got[i]));
     }
+    if (step > 1 && worst <= 1e-5 * most)
+        differ = 0;
     CHECK(differ == 0 && compared >= 5 && most > 0, "%s as %s (%u): %zu of %zu logits differ", what,
           bn_layout_name(kind->layout), kind->type, differ, compared);
 }
@@ -273,7 +280,7 @@ static void check_linear(struct maker *maker, struct bn_device *device, uint32_t
         maker->linear = i2s;
         want = logits_of(maker, device, false);
     }
-    for (size_t i = 0; i < COUNT(ternary); i++) {
+    for (size_t i = 0; i < COUNT(ternary); i += step) {
         const struct bn_layout_info *info = bn_layout_get(ternary[i].layout);
         bool of_row = info->reach == BN_SCALE_ROW;
         bool fits =
@@ -297,7 +304,7 @@ static void check_tables(struct maker *maker, struct bn_device *device)
 {
     maker->group = 0;
     maker->linear = i2s;
-    for (size_t i = 0; i < COUNT(tables); i++) {
+    for (size_t i = step > 1; i < COUNT(tables); i += step) {
         maker->table = tables[i];
         maker->widened = true;
         float *want = logits_of(maker, device, false);
@@ -329,14 +336,20 @@ static void load(struct maker *maker)
     MUST(bn_gguf_init(&maker->gguf, &maker->host, path, maker->source, maker->source_bytes, &error));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static struct maker maker;
     struct bn_runtime *runtime;
     struct bn_device *device;
     load(&maker);
     MUST(bn_runtime_create(NULL, &runtime, &error));
-    MUST(bn_device_open(runtime, "cpu", NULL, &device, &error));
+    enum bn_result there = bn_device_open(runtime, argc > 1 ? argv[1] : "cpu", NULL, &device, &error);
+    if (there == BN_ERR_UNAVAILABLE || there == BN_ERR_NOT_FOUND) {
+        printf("%s: %s\n", argv[1], error.message);
+        return 77;
+    }
+    MUST(there);
+    step = argc > 1 ? 3 : 1;
     static const uint32_t groups[] = {0, UINT32_MAX, 256, 128, 64};
     for (size_t i = 0; i < COUNT(groups); i++)
         check_linear(&maker, device, groups[i]);

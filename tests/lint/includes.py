@@ -26,7 +26,7 @@ RULES = {
     "runtime/sched/": [PUBLIC, BASE, LAYOUT, "runtime/graph/", "runtime/device/"],
     "runtime/engine/": [PUBLIC, BASE, LAYOUT, "runtime/text/", "runtime/model/", "runtime/device/", "runtime/graph/",
                         "runtime/sched/", "runtime/observe/"],
-    "devices/": [PUBLIC, BASE, LAYOUT, "devices/common/"],
+    "devices/": [PUBLIC, BASE, LAYOUT, "devices/common/", "shaders/constants.h"],
     "devices/cpu/": [PUBLIC, BASE, LAYOUT, "devices/common/", "cpu/"],
     "npu/": [PUBLIC, BASE, LAYOUT, "npu/common/"],
     "convert/": [PUBLIC, BASE, LAYOUT, "runtime/model/", "runtime/text/"],
