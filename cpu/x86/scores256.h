@@ -13,7 +13,10 @@ INLINE void int8_scores8(const struct bn_attend *a, uint32_t position, int16_t (
 {
     const size_t dim = a->head_dim, positions = 8 / heads;
     const uint8_t *k = attend_row(a, a->k_offset, position);
-    const char *ahead = attend_ahead(a, a->k_offset, position + K_AHEAD);
+    const uint32_t later = position + K_AHEAD < a->n_positions ? position + K_AHEAD : 0;
+    const char *ahead = attend_ahead(a, a->k_offset, later);
+    _mm_prefetch((const char *)attend_step(a, a->k_offset, later), _MM_HINT_T1);
+    _mm_prefetch((const char *)attend_step(a, a->v_offset, later), _MM_HINT_T1);
     for (size_t i = 0; i < positions * dim; i += 64)
         _mm_prefetch(ahead + i, _MM_HINT_T1);
     __m256i sum[8];
