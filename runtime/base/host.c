@@ -8,15 +8,22 @@
 
 #include "runtime/base/thread.h"
 
-enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, PARALLEL_FROM = 64 << 20 };
+enum { ALIGNMENT = 64, PAGE = 4096, HUGE_PAGE = 2 << 20, PARALLEL_FROM = 64 << 20 };
 
-// Large blocks (weights, KV pool, activations) are aligned for huge pages, and the system is asked for them.
+// Large blocks (weights, KV pool, activations) are aligned for huge pages, and the system is asked for them. Memory is zero,
+// as calloc gives it: what is fresh from the system it does not clear a second time. Its own address stands in front of the block.
 static void *default_alloc(void *user, size_t bytes, size_t align)
 {
-    void *memory = NULL;
     bool huge = bytes >= 2 * HUGE_PAGE;
-    if (posix_memalign(&memory, huge ? HUGE_PAGE : align, bytes) != 0)
+    size_t room;
+    align = huge ? HUGE_PAGE : align;
+    if (__builtin_add_overflow(bytes, align + sizeof(void *), &room))
         return NULL;
+    uint8_t *whole = calloc(1, room);
+    if (!whole)
+        return NULL;
+    uint8_t *after = whole + sizeof(void *), *memory = after + (align - (uintptr_t)after % align) % align;
+    memcpy(memory - sizeof(void *), &whole, sizeof(whole));
     if (huge)
         madvise(memory, bytes, MADV_HUGEPAGE); // a hint; without huge pages everything works as well
     return memory;
@@ -24,7 +31,9 @@ static void *default_alloc(void *user, size_t bytes, size_t align)
 
 static void default_free(void *user, void *memory)
 {
-    free(memory);
+    void *whole;
+    memcpy(&whole, (uint8_t *)memory - sizeof(void *), sizeof(whole));
+    free(whole);
 }
 
 void bn_host_init(struct bn_host *host, const struct bn_runtime_config *config)
@@ -39,17 +48,26 @@ void bn_host_init(struct bn_host *host, const struct bn_runtime_config *config)
     }
 }
 
-// Large memory is cleared on all CPUs: most of the time the system takes to make its pages.
+// Large memory is cleared on all CPUs: most of the time the system takes to make its pages. Ours is zero, and is touched, so that
+// nothing is left for the first step.
 struct range {
     uint8_t *memory;
     size_t bytes;
+    bool zero;
 };
+
+static void clear(const struct range *range, size_t from, size_t to)
+{
+    if (!range->zero)
+        memset(range->memory + from, 0, to - from);
+    for (size_t at = from; range->zero && at < to; at += PAGE)
+        *(volatile uint8_t *)(range->memory + at) = 0;
+}
 
 static void clear_pages(void *context, uint64_t begin, uint64_t end)
 {
     const struct range *range = context;
-    size_t from = begin * HUGE_PAGE, to = end * HUGE_PAGE < range->bytes ? end * HUGE_PAGE : range->bytes;
-    memset(range->memory + from, 0, to - from);
+    clear(range, begin * HUGE_PAGE, end * HUGE_PAGE < range->bytes ? end * HUGE_PAGE : range->bytes);
 }
 
 void *bn_alloc(const struct bn_host *host, size_t bytes)
@@ -57,10 +75,11 @@ void *bn_alloc(const struct bn_host *host, size_t bytes)
     if (bytes == 0)
         bytes = 1;
     void *memory = host->allocator.alloc(host->allocator.user, bytes, ALIGNMENT);
+    struct range range = {memory, bytes, host->allocator.alloc == default_alloc};
     if (memory && bytes >= PARALLEL_FROM)
-        bn_parallel((bytes + HUGE_PAGE - 1) / HUGE_PAGE, clear_pages, &(struct range){memory, bytes});
+        bn_parallel((bytes + HUGE_PAGE - 1) / HUGE_PAGE, clear_pages, &range);
     else if (memory)
-        memset(memory, 0, bytes);
+        clear(&range, 0, bytes);
     return memory;
 }
 

@@ -18,7 +18,7 @@ enum bn_result bn_scan_init(struct bn_scan *scan, struct bn_device *device, cons
                             enum bn_layout layout, struct bn_error *err);
 void bn_scan_finish(struct bn_scan *scan);
 
-// One row: q and *info from w [n]. False if a value is not finite, or the row is too large or too small.
+// One row: q and *info from w [n], n a multiple of 16. False if a value is not finite, or the row is too large or too small.
 bool bn_scan_quantise(const float *w, size_t n, int8_t *q, struct bn_scan_row *info);
 
 #endif
