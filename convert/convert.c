@@ -54,8 +54,20 @@ const struct bn_target *bn_targets(size_t *n)
     return targets;
 }
 
+// What a tensor of the file that is made holds: a tensor of the source, or a part of the scan copy of its head.
+enum part { PART_WEIGHTS, PART_SCAN_ROWS, PART_SCAN_INFO };
+
+static const struct {
+    const char *name;
+    struct bn_target target;
+} scan_parts[] = {
+    [PART_SCAN_ROWS] = {BN_GGUF_SCAN_ROWS, {.name = "i8", .type = BN_GGUF_TENSOR_I8}},
+    [PART_SCAN_INFO] = {BN_GGUF_SCAN_INFO, {.name = "f32", .type = BN_GGUF_TENSOR_F32}},
+};
+
 // A tensor of the file that is made.
 struct item {
+    enum part part;
     const struct bn_tensor *from;
     const struct bn_target *target;
     enum bn_layout layout; // the target's, in the order that is asked for
@@ -69,11 +81,13 @@ struct converter {
     struct item *items;
     uint64_t *offsets, *bytes;
     size_t n_items;
-    struct bn_key_blob head;
+    struct bn_key_blob keys; // and the list of tensors
     size_t sums_at;
     struct bn_part part;
     uint8_t *made, *permuted,
-        *trits; // room for the largest of what is made, put in order, and quantised before it is packed
+        *trits;              // room for the largest of what is made, put in order, and quantised before it is packed
+    uint8_t *stripe;         // [BLOCK], of the scan copy
+    const struct item *head; // of which there is one; NULL: none
     uint64_t done, total;
     struct bn_error *err;
 };
@@ -153,26 +167,53 @@ static bool needs_trits(const struct item *item)
     return item->from->rule != 0 && item->target->ternary && !direct;
 }
 
+static uint64_t scan_row_bytes(const struct item *item)
+{
+    return item->part == PART_SCAN_ROWS ? item->from->cols : sizeof(struct bn_scan_row);
+}
+
+// The scan copy of the head, as the head is written, if that is large enough.
+static void plan_scan(struct converter *c)
+{
+    const struct bn_model *model = c->source.model;
+    for (size_t i = 0; i < model->n_tensors; i++)
+        if (&model->tensors[i] == model->output)
+            c->head = &c->items[i];
+    if (!c->conversion->scan_from || c->head->data_bytes < c->conversion->scan_from || model->pools_last ||
+        model->output->cols % BN_SCAN_BLOCK || model->output->cols > BLOCK)
+        return;
+    for (enum part part = PART_SCAN_ROWS; part <= PART_SCAN_INFO; part++) {
+        struct item *item = &c->items[c->n_items++];
+        *item = (struct item){.part = part, .from = model->output, .target = &scan_parts[part].target};
+        item->data_bytes = scan_row_bytes(item) * model->output->rows;
+    }
+}
+
 static enum bn_result plan(struct converter *c)
 {
     const struct bn_model *model = c->source.model;
     uint64_t at = 0, most = 0, most_permuted = 0, most_trits = 0;
-    c->n_items = model->n_tensors;
-    c->items = bn_alloc_array(c->source.host, c->n_items, sizeof(*c->items));
-    c->offsets = bn_alloc_array(c->source.host, c->n_items, sizeof(*c->offsets));
-    c->bytes = bn_alloc_array(c->source.host, c->n_items, sizeof(*c->bytes));
+    size_t room = model->n_tensors + COUNT(scan_parts);
+    c->items = bn_alloc_array(c->source.host, room, sizeof(*c->items));
+    c->offsets = bn_alloc_array(c->source.host, room, sizeof(*c->offsets));
+    c->bytes = bn_alloc_array(c->source.host, room, sizeof(*c->bytes));
     if (!c->items || !c->offsets || !c->bytes)
-        return bn_fail_memory(c->err, c->n_items * sizeof(*c->items), "the list of tensors");
-    for (size_t i = 0; i < c->n_items; i++) {
-        struct item *item = &c->items[i];
-        enum bn_result result = plan_item(c, &model->tensors[i], item);
+        return bn_fail_memory(c->err, room * sizeof(*c->items), "the list of tensors");
+    for (; c->n_items < model->n_tensors; c->n_items++) {
+        enum bn_result result = plan_item(c, &model->tensors[c->n_items], &c->items[c->n_items]);
         if (result != BN_OK)
             return result;
+    }
+    plan_scan(c);
+    for (size_t i = 0; i < c->n_items; i++) {
+        const struct item *item = &c->items[i];
         c->bytes[i] = item->data_bytes + (item->target->type == BN_GGUF_TENSOR_I2S ? I2S_TAIL : 0);
         c->bytes[i] = (c->bytes[i] + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; // the padding counts for the checksum
         c->offsets[i] = at;
         at += c->bytes[i];
         c->total += c->bytes[i];
+        if (item->part != PART_WEIGHTS)
+            continue;
         if (!item->copied && item->data_bytes > most)
             most = item->data_bytes;
         uint64_t in_order_a = bn_layout_bytes(BN_LAYOUT_I2S_A, item->from->rows, item->from->cols);
@@ -186,8 +227,10 @@ static enum bn_result plan(struct converter *c)
     c->made = bn_alloc(c->source.host, most);
     c->permuted = bn_alloc(c->source.host, most_permuted);
     c->trits = bn_alloc(c->source.host, most_trits);
-    return c->made && c->permuted && c->trits ? BN_OK
-                                              : bn_fail_memory(c->err, most + most_permuted + most_trits, "a tensor");
+    c->stripe = bn_alloc(c->source.host, c->n_items > model->n_tensors ? BLOCK : 0);
+    return c->made && c->permuted && c->trits && c->stripe
+               ? BN_OK
+               : bn_fail_memory(c->err, most + most_permuted + most_trits, "a tensor");
 }
 
 // Keys that are written anew, or mean nothing in one file.
@@ -207,7 +250,7 @@ static void write_keys(struct converter *c)
     const char *order = NULL;
     for (uint32_t i = 0; i < gguf->n_keys; i++)
         if (!is_dropped(&gguf->keys[i]))
-            bn_key_copy(&c->head, &gguf->keys[i]);
+            bn_key_copy(&c->keys, &gguf->keys[i]);
     for (size_t i = 0; i < c->n_items; i++) {
         if (bn_source_kind_of(&c->source, c->items[i].from) == BN_SOURCE_LINEAR)
             file_type = c->items[i].target->file_type;
@@ -215,35 +258,36 @@ static void write_keys(struct converter *c)
             order = c->items[i].layout == orders[o].layout ? orders[o].name : order;
     }
     if (file_type)
-        bn_key_u32(&c->head, "general.file_type", file_type);
+        bn_key_u32(&c->keys, "general.file_type", file_type);
     if (order)
-        bn_key_str(&c->head, "bitnet.i2s_layout", (struct bn_str){order, strlen(order)});
-    bn_key_array(&c->head, SUMS_KEY, BN_GGUF_U64, c->n_items);
-    c->sums_at = c->head.bytes;
+        bn_key_str(&c->keys, "bitnet.i2s_layout", (struct bn_str){order, strlen(order)});
+    bn_key_array(&c->keys, SUMS_KEY, BN_GGUF_U64, c->n_items);
+    c->sums_at = c->keys.bytes;
     for (size_t i = 0; i < c->n_items; i++)
-        bn_key_blob_put(&c->head, &(uint64_t){0}, sizeof(uint64_t));
+        bn_key_blob_put(&c->keys, &(uint64_t){0}, sizeof(uint64_t));
 }
 
 static enum bn_result write_head(struct converter *c)
 {
-    bn_key_blob_begin(&c->head, c->source.host);
+    bn_key_blob_begin(&c->keys, c->source.host);
     write_keys(c);
     for (size_t i = 0; i < c->n_items; i++) {
         const struct item *item = &c->items[i];
         bool vector = bn_source_kind_of(&c->source, item->from) == BN_SOURCE_VECTOR;
-        const uint64_t dims[2] = {item->from->cols, item->from->rows};
+        const char *name = item->part == PART_WEIGHTS ? item->from->name : scan_parts[item->part].name;
+        const uint64_t dims[2] = {item->part == PART_SCAN_INFO ? 3 : item->from->cols, item->from->rows};
         const uint32_t n_dims = vector ? 1 : 2;
-        bn_key_blob_put_str(&c->head, (struct bn_str){item->from->name, strlen(item->from->name)});
-        bn_key_blob_put(&c->head, &n_dims, sizeof(n_dims));
-        bn_key_blob_put(&c->head, dims, n_dims * sizeof(dims[0]));
-        bn_key_blob_put(&c->head, &item->target->type, sizeof(item->target->type));
-        bn_key_blob_put(&c->head, &c->offsets[i], sizeof(c->offsets[i]));
+        bn_key_blob_put_str(&c->keys, (struct bn_str){name, strlen(name)});
+        bn_key_blob_put(&c->keys, &n_dims, sizeof(n_dims));
+        bn_key_blob_put(&c->keys, dims, n_dims * sizeof(dims[0]));
+        bn_key_blob_put(&c->keys, &item->target->type, sizeof(item->target->type));
+        bn_key_blob_put(&c->keys, &c->offsets[i], sizeof(c->offsets[i]));
     }
-    c->head.n_tensors = c->n_items;
-    size_t data_at = bn_key_blob_room(&c->head, 0, ALIGNMENT);
+    c->keys.n_tensors = c->n_items;
+    size_t data_at = bn_key_blob_room(&c->keys, 0, ALIGNMENT);
     for (size_t i = 0; i < c->n_items; i++)
         c->offsets[i] += data_at;
-    return bn_key_blob_end(&c->head, c->err);
+    return bn_key_blob_end(&c->keys, c->err);
 }
 
 // Of what is converted: its tensors' places, and both ends of their data.
@@ -261,6 +305,7 @@ static uint64_t fingerprint(const struct converter *c)
         bn_xxh64_add(&state, tensor->data + tensor->bytes - n, (size_t)n);
     }
     bn_xxh64_add(&state, &c->conversion->lossy, sizeof(c->conversion->lossy));
+    bn_xxh64_add(&state, &c->n_items, sizeof(c->n_items));
     return bn_xxh64_end(&state);
 }
 
@@ -344,6 +389,41 @@ static enum bn_result report(struct converter *c, uint64_t bytes)
     return bn_fail(c->err, BN_ERR_CANCELLED, "interrupted");
 }
 
+// `n` bytes of the tensor's data from `at` on.
+static enum bn_result write_block(struct converter *c, uint64_t at, const uint8_t *data, size_t n, struct bn_xxh64 *sum)
+{
+    bn_xxh64_add(sum, data, n);
+    enum bn_result result = bn_part_write(&c->part, at, data, n, c->err);
+    return result == BN_OK ? report(c, n) : result;
+}
+
+// Rows of the scan copy, made of the head as it is written.
+static enum bn_result write_scan(struct converter *c, const struct item *item, const uint8_t *head, float scale,
+                                 struct bn_xxh64 *sum)
+{
+    const uint32_t rows = item->from->rows, cols = item->from->cols;
+    const struct bn_matrix matrix = {c->head->layout, rows, cols, head, NULL, scale};
+    const size_t row_bytes = (size_t)scan_row_bytes(item), most = BLOCK / row_bytes;
+    float *row = bn_alloc_array(c->source.host, cols, sizeof(*row));
+    int8_t *q = bn_alloc(c->source.host, cols);
+    enum bn_result result = row && q ? BN_OK : bn_fail_memory(c->err, cols * sizeof(*row), "a row of the head");
+    for (size_t first = 0, n; first < rows && result == BN_OK; first += n) {
+        n = rows - first < most ? rows - first : most;
+        for (size_t i = 0; i < n && result == BN_OK; i++) {
+            struct bn_scan_row info;
+            bn_matrix_widen(&matrix, first + i, row);
+            if (!bn_scan_quantise(row, cols, q, &info))
+                result = fail(c, BN_ERR_UNSUPPORTED, item->from, "a row is not finite or too small to be scanned");
+            memcpy(c->stripe + i * row_bytes, item->part == PART_SCAN_ROWS ? (const void *)q : &info, row_bytes);
+        }
+        if (result == BN_OK)
+            result = write_block(c, first * row_bytes, c->stripe, n * row_bytes, sum);
+    }
+    bn_free(c->source.host, row);
+    bn_free(c->source.host, q);
+    return result;
+}
+
 static enum bn_result write_item(struct converter *c, const struct item *item)
 {
     const uint8_t *data;
@@ -351,15 +431,12 @@ static enum bn_result write_item(struct converter *c, const struct item *item)
     float scale;
     struct bn_xxh64 sum;
     bn_xxh64_begin(&sum);
-    enum bn_result result = make(c, item, &data, &scale);
-    for (uint64_t at = 0; at < item->data_bytes && result == BN_OK;) {
+    enum bn_result result = make(c, item->part == PART_WEIGHTS ? item : c->head, &data, &scale);
+    if (result == BN_OK && item->part != PART_WEIGHTS)
+        result = write_scan(c, item, data, scale, &sum);
+    for (uint64_t at = 0; item->part == PART_WEIGHTS && at < item->data_bytes && result == BN_OK; at += BLOCK) {
         uint64_t left = item->data_bytes - at;
-        size_t n = left < BLOCK ? (size_t)left : BLOCK;
-        bn_xxh64_add(&sum, data + at, n);
-        result = bn_part_write(&c->part, at, data + at, n, c->err);
-        at += n;
-        if (result == BN_OK)
-            result = report(c, n);
+        result = write_block(c, at, data + at, left < BLOCK ? (size_t)left : BLOCK, &sum);
     }
     size_t left = (size_t)(c->bytes[item - c->items] - item->data_bytes);
     if (result == BN_OK && item->target->type == BN_GGUF_TENSOR_I2S)
@@ -378,8 +455,8 @@ static enum bn_result write_all(struct converter *c, const char *to, struct bn_c
     size_t last = c->n_items - 1;
     const struct bn_part_config config = {
         .path = to,
-        .head = c->head.data,
-        .head_bytes = c->head.bytes,
+        .head = c->keys.data,
+        .head_bytes = c->keys.bytes,
         .sums_at = c->sums_at,
         .n_tensors = c->n_items,
         .offsets = c->offsets,
@@ -431,7 +508,8 @@ enum bn_result bn_convert(struct bn_runtime *runtime, const char *from, const ch
     bn_free(c.source.host, c.made);
     bn_free(c.source.host, c.permuted);
     bn_free(c.source.host, c.trits);
-    bn_key_blob_finish(&c.head);
+    bn_free(c.source.host, c.stripe);
+    bn_key_blob_finish(&c.keys);
     bn_source_close(&c.source);
     return result;
 }

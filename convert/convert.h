@@ -23,6 +23,7 @@ struct bn_conversion {
     struct bn_model_options options; // how the source is read
     enum bn_i2s_order order;         // of I2_S that is written; AUTO: A
     bool lossy;                      // scales and floats may be rounded, and several scales become their mean
+    uint64_t scan_from;              // a head of this many bytes or more gets its scan copy beside it; 0: none does
     bool resume;                     // go on with what an earlier attempt has left
     // Called now and then; false stops the work with BN_ERR_CANCELLED. May be NULL.
     bool (*progress)(void *user, uint64_t done, uint64_t total);

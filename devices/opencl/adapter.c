@@ -96,8 +96,9 @@ static void find_features(const struct cl *cl, struct adapter *adapter, const ch
     bool cpu = adapter->info.kind == BN_DEVICE_CPU;
     adapter->features = (struct features){
         .int_dot = later && listed(extensions, "cl_khr_integer_dot_product", ' '),
-        .subgroup = later && !cpu &&
-                    (listed(extensions, "cl_khr_subgroup_shuffle", ' ') || listed(extensions, "cl_intel_subgroups", ' ')),
+        .subgroup =
+            later && !cpu &&
+            (listed(extensions, "cl_khr_subgroup_shuffle", ' ') || listed(extensions, "cl_intel_subgroups", ' ')),
         .svm = adapter->unified && (svm & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) && cl->SVMAlloc && cl->SVMFree,
         .host_import = adapter->unified,
         .binaries = true,
@@ -145,8 +146,7 @@ static void locate(const struct cl *cl, struct adapter *adapter, const char *ext
     } else if (value_of(cl, device, AMD_TOPOLOGY, amd, sizeof(amd)) && amd[0] == 1) { // PCIe; the last three bytes
         snprintf(info->pci, sizeof(info->pci), "0000:%02x:%02x.%x", amd[21], amd[22], amd[23] & 0xfu);
     }
-    if (listed(extensions, "cl_khr_device_uuid", ' ') &&
-        value_of(cl, device, CL_DEVICE_UUID_KHR, uuid, sizeof(uuid)))
+    if (listed(extensions, "cl_khr_device_uuid", ' ') && value_of(cl, device, CL_DEVICE_UUID_KHR, uuid, sizeof(uuid)))
         for (size_t i = 0; i < sizeof(uuid); i++)
             snprintf(info->uuid + 2 * i, 3, "%02x", uuid[i]);
 }

@@ -6,9 +6,9 @@
 
 // What a device may lack. Each has a fallback, which BITNET_OPENCL_WITHOUT=name,name forces for tests.
 struct features {
-    bool int_dot;     // cl_khr_integer_dot_product; else shifts and multiplications
-    bool subgroup;    // shuffles in subgroups; else local memory
-    bool svm;         // fine-grained shared virtual memory where device and host share theirs; else copies at submission
+    bool int_dot;  // cl_khr_integer_dot_product; else shifts and multiplications
+    bool subgroup; // shuffles in subgroups; else local memory
+    bool svm;      // fine-grained shared virtual memory where device and host share theirs; else copies at submission
     bool host_import; // host memory as device memory (CL_MEM_USE_HOST_PTR where memory is shared); else copies
     bool binaries;    // compiled programs can be kept; else every process compiles
     bool fused;       // norm and quantisation inside their consumer; else kernels of their own

@@ -64,9 +64,9 @@ static void add_transfer(struct command *command, const struct bn_span *span, bo
 // What an op reads goes up, what it writes goes up too, since it may leave parts of it alone, and down.
 static void add_transfers(struct command *command, const struct bn_op *op)
 {
-    const struct bn_span *const in[] = {&op->in,   &op->in2,       &op->in3,       &op->norm,        &op->norm2,
-                                        &op->rope, &op->w[0].data, &op->w[1].data, &op->w[2].data,   &op->w[0].scales,
-                                        &op->w[1].scales, &op->w[2].scales};
+    const struct bn_span *const in[] = {&op->in,        &op->in2,         &op->in3,         &op->norm,
+                                        &op->norm2,     &op->rope,        &op->w[0].data,   &op->w[1].data,
+                                        &op->w[2].data, &op->w[0].scales, &op->w[1].scales, &op->w[2].scales};
     uint64_t row_bytes = (uint64_t)op->w[0].rows * sizeof(float);
     for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++)
         add_transfer(command, in[i], true, false, 0);
@@ -144,8 +144,8 @@ enum bn_result bn_opencl_record(struct bn_device *base, const struct bn_op *ops,
         uint8_t *host = (uint8_t *)slot->buffer->host + slot->offset;
         command->slot = (struct bn_slot *)(void *)host;
         if (buffer->block->shadow)
-            command->slot_up =
-                (struct transfer){buffer->block->memory, host, buffer->offset + slot->offset, slot->size, 0, true, true};
+            command->slot_up = (struct transfer){
+                buffer->block->memory, host, buffer->offset + slot->offset, slot->size, 0, true, true};
         pthread_mutex_lock(&device->lock);
         result = record_ops(device, command, ops, slot, err);
         pthread_mutex_unlock(&device->lock);

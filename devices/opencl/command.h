@@ -23,7 +23,7 @@ struct transfer {
 struct command {
     struct bn_command base;
     struct bn_slot *slot;
-    struct transfer slot_up; // memory is NULL where the device sees what the host writes
+    struct transfer slot_up;     // memory is NULL where the device sees what the host writes
     struct bn_buffer *temporary; // NULL if the ops need none
     struct run *runs;
     uint32_t n_runs;

@@ -31,8 +31,9 @@ static enum bn_result opencl_probe(const struct bn_host *host, struct bn_device_
         n = bn_opencl_adapters(&cl, adapters);
         none.state = BN_STATE_MISSING_LIBRARY;
         snprintf(none.reason, sizeof(none.reason), "no OpenCL driver finds a device");
-        snprintf(none.mend, sizeof(none.mend),
-                 "install the OpenCL driver of the device (Debian: intel-opencl-icd, nvidia-opencl-icd, pocl-opencl-icd)");
+        snprintf(
+            none.mend, sizeof(none.mend),
+            "install the OpenCL driver of the device (Debian: intel-opencl-icd, nvidia-opencl-icd, pocl-opencl-icd)");
     }
     *count = n ? n : 1;
     for (uint32_t i = 0; i < n && i < capacity; i++)
@@ -85,8 +86,8 @@ static void take_part(struct device *device, uint32_t threads)
     const cl_device_partition_property how[] = {CL_DEVICE_PARTITION_BY_COUNTS, threads,
                                                 CL_DEVICE_PARTITION_BY_COUNTS_LIST_END, 0};
     cl_uint n = 0;
-    if (!adapter->partitions ||
-        device->cl.CreateSubDevices(adapter->device, how, 1, &device->part, &n) != CL_SUCCESS || n == 0) {
+    if (!adapter->partitions || device->cl.CreateSubDevices(adapter->device, how, 1, &device->part, &n) != CL_SUCCESS ||
+        n == 0) {
         device->part = NULL;
         bn_log(device->base.host, BN_LOG_WARNING, "opencl: %s cannot be divided; it uses all its threads",
                adapter->info.name);

@@ -86,8 +86,8 @@ static enum bn_result create_block(struct device *device, uint64_t size, bool lo
 // A place for `size` bytes: at the end of a shared block, or a block of its own.
 static enum bn_result place(struct device *device, uint64_t size, bool local, struct block **out, struct bn_error *err)
 {
-    bool shares = size <= SMALL && (!local || device->adapter.features.svm) &&
-                  SHARED_BLOCK <= device->adapter.max_allocation;
+    bool shares =
+        size <= SMALL && (!local || device->adapter.features.svm) && SHARED_BLOCK <= device->adapter.max_allocation;
     for (struct block *block = device->blocks; shares && block; block = block->next)
         if (block->size - block->used >= size) {
             *out = block;
@@ -176,8 +176,8 @@ enum bn_result bn_opencl_buffer_import(struct bn_device *base, void *memory, uin
     }
     cl_int native = CL_SUCCESS;
     *block = (struct block){.size = size, .users = 1, .imported = true};
-    block->memory = device->cl.CreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, (size_t)size,
-                                            memory, &native);
+    block->memory =
+        device->cl.CreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, (size_t)size, memory, &native);
     if (native != CL_SUCCESS) {
         bn_free(base->host, buffer);
         bn_free(base->host, block);

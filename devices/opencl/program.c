@@ -178,7 +178,5 @@ enum bn_result bn_opencl_kernel(struct device *device, const struct bn_dispatch 
         return result;
     cl_int native;
     *out = device->cl.CreateKernel(program->handle, bn_kernel_infos[dispatch->kernel].name, &native);
-    return native == CL_SUCCESS
-               ? BN_OK
-               : bn_opencl_fail(device, err, native, bn_kernel_infos[dispatch->kernel].name);
+    return native == CL_SUCCESS ? BN_OK : bn_opencl_fail(device, err, native, bn_kernel_infos[dispatch->kernel].name);
 }

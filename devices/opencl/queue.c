@@ -73,10 +73,9 @@ static void stop_running(struct device *device, struct flight *flight)
     static const cl_uint one = 1;
     const struct transfer *slot = &flight->command->slot_up;
     stop(flight);
-    if (slot->memory &&
-        device->cl.EnqueueWriteBuffer(device->transfers, slot->memory, CL_FALSE,
-                                      (size_t)slot->offset + offsetof(struct bn_slot, skip), sizeof(one), &one, 0, NULL,
-                                      NULL) == CL_SUCCESS)
+    if (slot->memory && device->cl.EnqueueWriteBuffer(device->transfers, slot->memory, CL_FALSE,
+                                                      (size_t)slot->offset + offsetof(struct bn_slot, skip),
+                                                      sizeof(one), &one, 0, NULL, NULL) == CL_SUCCESS)
         device->cl.Flush(device->transfers);
 }
 
@@ -97,8 +96,8 @@ static cl_int look(struct device *device, struct queue *queue)
     for (; queue->first != queue->end; queue->first++) {
         struct flight *flight = &queue->flights[queue->first % IN_FLIGHT];
         cl_int status = CL_QUEUED;
-        cl_int native = device->cl.GetEventInfo(flight->done, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(status),
-                                                &status, NULL);
+        cl_int native =
+            device->cl.GetEventInfo(flight->done, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(status), &status, NULL);
         if (native != CL_SUCCESS)
             return native;
         if (status < 0)

@@ -24,7 +24,8 @@ SLOT_IS(SLOT_STATUS_OP, status_op);
 SLOT_IS(SLOT_TOP, top);
 SLOT_IS(SLOT_SKIP, skip);
 SLOT_IS(SLOT_PROGRESS, progress);
-_Static_assert(STATUS_NOT_FINITE == BN_SLOT_NOT_FINITE && TOP_MOST == BN_TOP_MOST, "shaders/constants.h and op.h differ");
+_Static_assert(STATUS_NOT_FINITE == BN_SLOT_NOT_FINITE && TOP_MOST == BN_TOP_MOST,
+               "shaders/constants.h and op.h differ");
 
 const struct source *bn_opencl_source(enum bn_kernel kernel)
 {

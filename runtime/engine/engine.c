@@ -81,7 +81,7 @@ static void lay_out_activations(struct bn_engine *engine, uint64_t *work, uint64
         {&a->up, layer->attn_q_norm_in ? rows * info->n_ff * f32 : 0},
         {&a->final, outputs * info->n_embd * f32, embeds},
         {&a->logits, embeds ? 0 : (uint64_t)engine->config.n_outputs * info->n_vocab * f32, true},
-        {&a->tops, engine->scan.buffer ? BN_TOP_OUTPUTS * sizeof(struct bn_top) : 0, true},
+        {&a->tops, engine->scan.rows.buffer ? BN_TOP_OUTPUTS * sizeof(struct bn_top) : 0, true},
     };
     *work = *results = 0;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
@@ -186,6 +186,7 @@ static bool copies_weights(const struct bn_engine *engine)
 static enum bn_result place(struct bn_engine *engine, struct bn_error *err)
 {
     const struct bn_engine_config *config = &engine->config;
+    bool copy = copies_weights(engine);
     struct bn_slot_limits limits = {
         .rows = config->n_batch,
         .seqs = config->n_sessions,
@@ -196,10 +197,9 @@ static enum bn_result place(struct bn_engine *engine, struct bn_error *err)
     engine->sched.limits = limits;
     bool own_thread = engine->device->driver->drive != NULL;
     engine->chunk_rows = own_thread || config->n_batch < FIRST_CHUNK ? config->n_batch : FIRST_CHUNK;
-    enum bn_result result =
-        bn_placement_init(&engine->placement, engine->model, engine->device, copies_weights(engine), err);
+    enum bn_result result = bn_placement_init(&engine->placement, engine->model, engine->device, copy, err);
     if (result == BN_OK && wants_scan(engine))
-        result = bn_scan_init(&engine->scan, engine->device, engine->model->output, engine->placement.head.layout, err);
+        result = bn_scan_init(&engine->scan, engine->model, engine->device, &engine->placement, copy, err);
     if (result == BN_OK)
         result = create_buffers(engine, err);
     if (result == BN_OK)
@@ -360,7 +360,7 @@ void bn_engine_get_stats(const struct bn_engine *engine, struct bn_engine_stats 
         .outputs = atomic_load(&engine->outputs),
         .scanned = atomic_load(&engine->scanned),
         .rescored = atomic_load(&engine->rescored),
-        .scan_bytes = engine->scan.buffer ? engine->scan.buffer->size : 0,
+        .scan_bytes = engine->scan.rows.size + engine->scan.info.size,
         .weight_bytes_imported = engine->placement.imported_bytes,
         .weight_bytes_copied = engine->placement.copied_bytes,
         .layer_bytes = engine->placement.layer_bytes,

@@ -227,7 +227,7 @@ static size_t choose_top(const struct bn_engine *engine, const struct bn_step_it
         top = items[i].n_top > top ? items[i].n_top : top;
         outputs++;
     }
-    return engine->scan.buffer && outputs <= BN_TOP_OUTPUTS ? top : 0;
+    return engine->scan.rows.buffer && outputs <= BN_TOP_OUTPUTS ? top : 0;
 }
 
 // What an item with logits gets: candidates if there are any.

@@ -20,7 +20,7 @@ size_t bn_plan_size(const struct bn_plan_config *config)
     size_t around = OPS_AROUND + (config->model->hadamard.block ? 2 : 0);
     if (config->model->pools_last) // it ends with the norm
         return around - 1 + per_layer * config->model->info.n_layer;
-    return around + (config->scan->buffer != NULL) + per_layer * config->model->info.n_layer;
+    return around + (config->scan->rows.buffer != NULL) + per_layer * config->model->info.n_layer;
 }
 
 static struct bn_op *add(struct builder *builder, enum bn_op_kind kind, uint32_t cols)
@@ -252,7 +252,7 @@ size_t bn_plan_build(const struct bn_plan_config *config, uint32_t rows, uint32_
     op->w[0] = placement->head;
     op->in = config->activations.final;
     op->out = config->activations.logits;
-    if (!config->scan->buffer)
+    if (!config->scan->rows.buffer)
         return builder.n;
     builder.rows = outputs < BN_TOP_OUTPUTS ? outputs : BN_TOP_OUTPUTS;
     op = add(&builder, BN_OP_TOP, n_embd);

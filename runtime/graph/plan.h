@@ -24,7 +24,7 @@ struct bn_plan_config {
     struct bn_device *device; // fused ops are used where it has them
     const struct bn_model *model;
     const struct bn_placement *placement;
-    const struct bn_scan *scan; // its buffer may be NULL
+    const struct bn_scan *scan; // there may be none
     struct bn_activations activations;
     struct bn_span kv, rope, local_rope;
     enum bn_kv_type kv_type;

@@ -105,6 +105,13 @@ enum bn_result bn_check_codes(const struct bn_host *host, const struct bn_matrix
 // I2_S in any byte order: the first of `bytes` bytes that holds the unused code 3, or `bytes` if none does.
 uint64_t bn_i2s_find_code_3(const uint8_t *data, uint64_t bytes);
 
+// A row of the scan copy of a head: q and *info from w [n], n a multiple of BN_SCAN_BLOCK. False if a value is not finite, or the row
+// is too large or too small.
+#define BN_SCAN_BLOCK 16
+bool bn_scan_quantise(const float *w, size_t n, int8_t *q, struct bn_scan_row *info);
+// Whether a block of a row, BN_SCAN_BLOCK elements, is stored as that would do it.
+bool bn_scan_fits(const float *w, const int8_t *q, float scale);
+
 // Half precision, exact and round-to-nearest-even; NaN stays NaN.
 float bn_f16_to_f32(uint16_t h);
 uint16_t bn_f32_to_f16(float f);

@@ -26,7 +26,12 @@ enum bn_gguf_type {
 // Tensor types that this project reads. Others are listed by bn_gguf_tensor_type_name only.
 #define BN_GGUF_TENSOR_F32 0
 #define BN_GGUF_TENSOR_F16 1
+#define BN_GGUF_TENSOR_I8 24
 #define BN_GGUF_TENSOR_BF16 30
+
+// The scan copy of a head (docs/numerics.md): int8 rows, and a bn_scan_row each, as f32 [3].
+#define BN_GGUF_SCAN_ROWS "output.scan"
+#define BN_GGUF_SCAN_INFO "output.scan_info"
 #define BN_GGUF_TENSOR_HF 0x10000 // not GGUF's: Hugging Face's packed uint8, in views of folders only
 #define BN_GGUF_TENSOR_I2S 36     // bitnet.cpp's number; elsewhere it was another type, so sizes decide
 

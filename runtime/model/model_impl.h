@@ -111,6 +111,9 @@ struct bn_model {
     struct bn_layer *layers;                                   // [info.n_layer]
     struct bn_model_sampling sampling;
     struct bn_hadamard hadamard;
+    // The scan copy of the head that the file has: int8 [n_vocab][n_embd], struct bn_scan_row [n_vocab]. NULL, or of the right
+    // size; nobody has looked whether it is that of this head.
+    const uint8_t *scan_rows, *scan_info;
     float *widened; // what tensors that are widened point into
 };
 

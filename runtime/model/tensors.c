@@ -279,6 +279,40 @@ static enum bn_result check_frequencies(struct binder *binder)
     return BN_OK;
 }
 
+// Takes one tensor of the scan copy, whose type and shape must be right; *data is in the file.
+static enum bn_result bind_scan_part(struct binder *binder, const char *name, uint32_t type, uint32_t cols,
+                                     const uint8_t **data)
+{
+    struct bn_load *load = binder->load;
+    const struct bn_gguf_tensor *found = bn_gguf_find_tensor(load->gguf, name);
+    if (!found)
+        return bn_fail_at(load->err, BN_ERR_MODEL, load->gguf->file, name, UINT64_MAX, "the tensor is missing");
+    enum bn_result result = check_shape(binder, found, load->model->info.n_vocab, cols);
+    if (result != BN_OK)
+        return result;
+    if (found->type != type)
+        return fail_tensor(binder, BN_ERR_UNSUPPORTED, found, "a scan copy has rows of I8, and F32 beside them");
+    uint64_t bytes = (uint64_t)load->model->info.n_vocab * cols * (type == BN_GGUF_TENSOR_I8 ? 1 : sizeof(float));
+    if (found->room < bytes)
+        return fail_tensor(binder, BN_ERR_MODEL, found, "the data is shorter than the shape");
+    binder->used[found - load->gguf->tensors] = true;
+    *data = load->gguf->data + found->offset;
+    return BN_OK;
+}
+
+// What bitnet-convert --pack puts beside a large head.
+static enum bn_result bind_scan(struct binder *binder)
+{
+    struct bn_model *model = binder->load->model;
+    const struct bn_gguf *gguf = binder->load->gguf;
+    if (!bn_gguf_find_tensor(gguf, BN_GGUF_SCAN_ROWS) && !bn_gguf_find_tensor(gguf, BN_GGUF_SCAN_INFO))
+        return BN_OK;
+    enum bn_result result =
+        bind_scan_part(binder, BN_GGUF_SCAN_ROWS, BN_GGUF_TENSOR_I8, model->info.n_embd, &model->scan_rows);
+    return result == BN_OK ? bind_scan_part(binder, BN_GGUF_SCAN_INFO, BN_GGUF_TENSOR_F32, 3, &model->scan_info)
+                           : result;
+}
+
 static enum bn_result bind_all(struct binder *binder)
 {
     struct bn_model *model = binder->load->model;
@@ -293,6 +327,8 @@ static enum bn_result bind_all(struct binder *binder)
         model->output = model->token_embd;
     if (result == BN_OK)
         result = bind(binder, "rope_freqs", BN_USE_NORM, ONE, PAIRS, false, &model->rope.frequencies);
+    if (result == BN_OK)
+        result = bind_scan(binder);
     return result == BN_OK ? check_frequencies(binder) : result;
 }
 

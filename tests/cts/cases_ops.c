@@ -1,7 +1,6 @@
 // Every op with arithmetic against the scalar kernels: integers exact, and floats too where the device promises it.
 #include <math.h>
 
-#include "runtime/graph/scan.h"
 #include "runtime/layout/layout.h"
 #include "tests/cts/cts.h"
 
