@@ -85,6 +85,23 @@ class Conversions(unittest.TestCase):
             self.assertEqual(story(other), story(MODEL), args)
             self.assertEqual(contents(self.made(other, "--pack", name="back.gguf")), contents(first), args)
 
+    def test_scan_copy(self):
+        """Packing puts the scan copy beside a large head, in whatever type that is written; other conversions leave it out."""
+        small = path_of("small.gguf")
+        self.assertEqual(convert("--synthetic", "small", "-q", "-f", small).code, 0)
+        text = story(small)
+        packed = self.made(small, "--pack", "--verify", name="packed.gguf")
+        self.assertEqual([contents(packed).count(name) for name in (b"output.scan", b"output.scan_info")], [2, 1])
+        for args in (["--mmap"], ["--no-mmap"], ["--head", "full"]):
+            self.assertEqual(story(packed, *args), text)
+        self.same(small, packed)
+        self.assertEqual(contents(self.made(packed, "--pack", name="again.gguf")), contents(packed))
+        self.assertNotIn(b"output.scan", contents(self.made(packed)))
+        other = self.made(small, "--pack", "--embedding-type", "f32", "--lossy")
+        self.assertIn(b"output.scan", contents(other))
+        result = call(RUN, "-m", other, "-p", "The old dog", "-n", "2", "--greedy")
+        self.assertNotIn("scan copy", result.err)
+
     def test_embeddings(self):
         for kind in ("f32", "bf16", "f16"):
             self.same(MODEL, self.made(MODEL, "--embedding-type", kind))

@@ -40,7 +40,9 @@ static const struct tool_option options[] = {
      .help = "of the embedding and the head"},
     {.names = "--pack",
      TOOL_FLAG(S, pack),
-     .help = "the layout that the CPU reads in place, i2_s in the order 128/32: nothing is repacked when it is opened"},
+     .help = "what the CPU reads in place: i2_s in the order 128/32, and the int8 copy of a large head; nothing is "
+             "made anew "
+             "when it is opened"},
     {.names = "--lossy",
      TOOL_FLAG(S, lossy),
      .help = "allow what changes numbers: floats that are rounded, several scales that become their mean"},
