@@ -51,7 +51,7 @@ bool bn_scan_quantise(const float *w, size_t n, int8_t *q, struct bn_scan_row *i
     double most = largest(w, n);
     info->scale = most > 0 ? (float)most / 127.0f : 1.0f;
     float inverse = 1.0f / info->scale;
-    if (most > 3.4e38 || inverse > 1e18f) // the squares of what a smaller step misses would be lost
+    if (most > 3.4e38 || inverse > 1e30f)
         return false;
     struct squares squares = {0};
     for (size_t i = 0; i < n; i += LANES)
@@ -62,8 +62,9 @@ bool bn_scan_quantise(const float *w, size_t n, int8_t *q, struct bn_scan_row *i
         missed += squares.missed[i];
     }
     double up = 1 + 0x1p-12 + (double)n * 0x1p-28;
-    info->error = (float)(sqrt(missed) * up) + info->scale * 0x1p-12f * sqrtf((float)n);
-    info->norm = (float)(sqrt(kept) * up);
+    float lost = 0x1p-74f * sqrtf((float)n); // squares below the least float
+    info->error = (float)(sqrt(missed) * up) + info->scale * 0x1p-12f * sqrtf((float)n) + lost;
+    info->norm = (float)(sqrt(kept) * up) + lost;
     return info->norm <= 1e30f && info->error <= 1e30f;
 }
 
