@@ -19,6 +19,7 @@ struct phase {
     bool first;         // of its op
     uint64_t row_bytes; // what a row of the replay makes it read, about
     const struct bn_kernels *kernels;
+    uint32_t workers; // of the team
     struct bn_slot *slot;
     float *temporary;              // f32 memory of the command between the phases of an op
     struct bn_op_profile *profile; // where its time is added; NULL: nowhere

@@ -218,6 +218,7 @@ static enum bn_result cpu_record(struct bn_device *base, const struct bn_op *ops
             phases[p].op_index = (uint32_t)i;
             phases[p].first = p == 0;
             phases[p].kernels = device->kernels;
+            phases[p].workers = device->team->n;
             phases[p].slot = command->slot;
             phases[p].temporary = command->temporary;
             scratch = phases[p].scratch > scratch ? phases[p].scratch : scratch;

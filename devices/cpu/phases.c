@@ -97,9 +97,31 @@ static uint32_t head_items(const struct phase *phase)
     return phase->slot->n_outputs && !phase->slot->top ? tiles(phase->op->w[0].rows, HEAD_TILE) : 0;
 }
 
+// The pairs of a row and a KV head: as many as fill the workers evenly are items as they are. The query heads of those that are left
+// over are dealt out, so that nobody waits for the last: it costs reading K and V once more, from a cache.
+struct cut {
+    uint32_t whole, left; // pairs
+    uint32_t parts;       // items of a pair that is left over
+    uint32_t heads;       // query heads of such an item, or fewer
+};
+
+static struct cut cut_attention(const struct phase *phase)
+{
+    const struct bn_op *op = phase->op;
+    uint32_t pairs = phase->slot->n_rows * op->kv_heads, group = op->heads / op->kv_heads;
+    struct cut cut = {.left = pairs % phase->workers, .parts = 1, .heads = group};
+    if (cut.left && bn_cpu_worth_sharing(phase)) {
+        cut.heads = tiles(group, tiles(phase->workers, cut.left));
+        cut.parts = tiles(group, cut.heads);
+    }
+    cut.whole = pairs - cut.left;
+    return cut;
+}
+
 static uint32_t attention_items(const struct phase *phase)
 {
-    return phase->slot->n_rows * phase->op->kv_heads;
+    struct cut cut = cut_attention(phase);
+    return cut.whole + cut.left * cut.parts;
 }
 
 static void run_embed(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
@@ -291,10 +313,15 @@ static void run_attention(const struct phase *phase, const struct worker *worker
     const struct bn_slot_seq *seqs = slot_at(phase, phase->slot->seq_at);
     const uint32_t *pages = slot_at(phase, phase->slot->page_at);
     uint32_t group = op->heads / op->kv_heads;
+    struct cut cut = cut_attention(phase);
     for (uint32_t item = begin; item < end; item++) {
-        uint32_t r = item / op->kv_heads, h = item % op->kv_heads;
+        bool is_part = item >= cut.whole;
+        uint32_t pair = is_part ? cut.whole + (item - cut.whole) / cut.parts : item;
+        uint32_t first_head = is_part ? (item - cut.whole) % cut.parts * cut.heads : 0;
+        uint32_t heads = is_part && group - first_head > cut.heads ? cut.heads : group - first_head;
+        uint32_t r = pair / op->kv_heads, h = pair % op->kv_heads;
         const struct bn_slot_row *row = &slot_rows(phase)[r];
-        size_t at = ((size_t)r * op->heads + (size_t)h * group) * op->head_dim;
+        size_t at = ((size_t)r * op->heads + (size_t)h * group + first_head) * op->head_dim;
         uint32_t end_position = row->position + 1, first = 0;
         if (op->window && end_position > op->window)
             first = end_position - op->window;
@@ -310,7 +337,7 @@ static void run_attention(const struct phase *phase, const struct worker *worker
             .v_offset = bn_kv_row_offset(op->layer, 1, h, 0, op->kv_heads, op->head_dim, op->kv_type),
             .n_positions = end_position - first_page * BN_PAGE_POSITIONS,
             .skip = first % BN_PAGE_POSITIONS,
-            .group = group,
+            .group = heads,
             .head_dim = op->head_dim,
             .kv_type = op->kv_type,
             .scale = 1.0f / sqrtf((float)op->head_dim),

@@ -392,6 +392,28 @@ static void attention_of(struct cts *cts, uint32_t window, enum bn_kv_type type)
     cts_free(&pool);
 }
 
+// However many threads share the work.
+static void attention_in_teams(struct cts *cts)
+{
+    static const uint32_t threads[] = {1, 3, 7, 16};
+    for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]) && bn_device_get_info(cts->device)->threads; i++) {
+        struct cts own = *cts;
+        struct bn_device_options options;
+        BN_INIT(options);
+        options.threads = threads[i];
+        own.submitted = own.failures = 0;
+        if (!CTS_MUST(bn_device_open(cts->runtime, cts->selector, &options, &own.device, &cts->error)))
+            return;
+        if (CTS_MUST(bn_queue_open(own.device, &own.queue, &cts->error))) {
+            attention_of(&own, 0, BN_KV_F16);
+            attention_of(&own, 100, BN_KV_F16);
+            bn_queue_close(own.queue);
+        }
+        bn_device_close(own.device);
+        cts->failures += own.failures;
+    }
+}
+
 static void attention(struct cts *cts)
 {
     static const uint32_t windows[] = {1, 40, 64, 100, 1000};
@@ -402,6 +424,8 @@ static void attention(struct cts *cts)
         attention_of(cts, windows[i], BN_KV_F16);
     if (caps.op_options & BN_OP_WITH_INT8_KV)
         attention_of(cts, 0, BN_KV_INT8);
+    if (caps.op_options & BN_OP_WITH_WINDOW)
+        attention_in_teams(cts);
 }
 
 static void gate_up(struct cts *cts)
