@@ -13,6 +13,7 @@ struct bn_lower_target {
     const char *id;        // for messages
     bool software;         // a CPU that plays a GPU
     uint32_t shared_bytes; // of a group's memory
+    bool whole_rows;       // a work-item takes ternary rows alone, where it has wide vectors and meeting others is dear
 };
 
 // One run of a kernel. Its parameters are the operands, the slot first, and behind them the words.

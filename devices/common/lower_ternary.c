@@ -68,9 +68,10 @@ static uint32_t flags_of(const struct bn_op *op, const struct ternary *t)
 static struct bn_dispatch *begin_product(const struct lowering *l, struct bn_dispatch *list, enum bn_kernel kernel,
                                          const struct ternary *t, uint32_t batch)
 {
-    uint64_t x = groups_of(row_groups(l->op, t->mode), bn_lower_threads(l->target, kernel) / LANES);
+    uint32_t lanes = l->target->whole_rows && !t->scaled ? 1 : LANES;
+    uint64_t x = groups_of(row_groups(l->op, t->mode), bn_lower_threads(l->target, kernel) / lanes);
     struct bn_dispatch *d = bn_lower_begin(l, list, kernel, x, groups_of(l->op->rows, batch));
-    d->constants[1] = LANES;
+    d->constants[1] = lanes;
     return d;
 }
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "devices/opencl/sources.h"
+
 enum { MOST_OPERANDS = 16 };
 
 static cl_int set_span(const struct device *device, cl_kernel kernel, uint32_t *at, const struct bn_span *span,
@@ -30,6 +32,10 @@ static enum bn_result record_dispatch(struct device *device, struct command *com
         native = set_span(device, run->kernel, &at, &dispatch->spans[i], slot);
     for (uint32_t i = 0; i < dispatch->n_words && native == CL_SUCCESS; i++)
         native = device->cl.SetKernelArg(run->kernel, at++, sizeof(uint32_t), &dispatch->words[i]);
+    const uint32_t parameters = bn_opencl_source(dispatch->kernel)->parameters;
+    for (uint32_t i = 0; i < BN_MAX_CONSTANTS && native == CL_SUCCESS; i++)
+        if (parameters & 1u << i)
+            native = device->cl.SetKernelArg(run->kernel, at++, sizeof(uint32_t), &dispatch->constants[i]);
     if (native != CL_SUCCESS)
         return bn_opencl_fail(device, err, native, bn_kernel_infos[dispatch->kernel].name);
     run->local[0] = dispatch->constants[0];

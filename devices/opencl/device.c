@@ -141,6 +141,7 @@ static enum bn_result opencl_open(const struct bn_host *host, const struct bn_de
     device->target = (struct bn_lower_target){
         .id = device->base.info.id,
         .software = adapter->info.kind == BN_DEVICE_CPU,
+        .whole_rows = adapter->info.kind == BN_DEVICE_CPU,
         .shared_bytes = adapter->local_bytes < UINT32_MAX ? (uint32_t)adapter->local_bytes : UINT32_MAX,
     };
     const struct features *features = &adapter->features;
@@ -159,33 +160,14 @@ static void opencl_caps(struct bn_device *base, struct bn_caps *caps)
         .max_buffer = device->adapter.max_allocation,
         .import_align = device->adapter.features.host_import ? PAGE : 0,
         .host_memory = device->adapter.features.svm,
+        .op_options = BN_LOWER_OPTIONS,
     };
 }
 
 static bool opencl_supports(struct bn_device *device, enum bn_op_kind kind, enum bn_layout layout)
 {
-    switch (kind) {
-    case BN_OP_EMBED:
-    case BN_OP_HEAD:
-    case BN_OP_TOP:
-        return layout == BN_LAYOUT_F32 || layout == BN_LAYOUT_F16 || layout == BN_LAYOUT_BF16;
-    case BN_OP_MATMUL:
-    case BN_OP_QKV:
-    case BN_OP_GATE_UP:
-        return layout == BN_LAYOUT_I2S_A;
-    case BN_OP_NORM_MATMUL:
-    case BN_OP_NORM_QKV:
-    case BN_OP_NORM_GATE_UP:
-        return layout == BN_LAYOUT_I2S_A && device_of(device)->adapter.features.fused;
-    case BN_OP_QUANTISE:
-    case BN_OP_ATTENTION:
-    case BN_OP_NORM:
-    case BN_OP_KV_COPY:
-    case BN_OP_COPY:
-        return layout == BN_LAYOUT_COUNT;
-    default:
-        return false;
-    }
+    bool fused = kind == BN_OP_NORM_MATMUL || kind == BN_OP_NORM_QKV || kind == BN_OP_NORM_GATE_UP;
+    return bn_lower_supports(kind, layout) && (!fused || device_of(device)->adapter.features.fused);
 }
 
 static void opencl_status(struct bn_device *base, struct bn_device_status *status)

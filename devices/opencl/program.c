@@ -52,12 +52,14 @@ static void write_options(const struct device *device, const struct program *pro
 {
     const struct adapter *adapter = &device->adapter;
     uint32_t variants = bn_kernel_infos[program->kernel].variants;
-    int n = snprintf(text, MAX_OPTIONS, "-cl-std=%s%s%s%s%s", adapter->standard,
+    int n = snprintf(text, MAX_OPTIONS, "-cl-std=%s%s%s%s%s%s", adapter->standard,
                      adapter->exact_divide ? " -cl-fp32-correctly-rounded-divide-sqrt" : "", source->options,
+                     device->target.whole_rows ? " -DWIDE" : "",
                      (variants & BN_KERNEL_DOT) && adapter->features.int_dot ? " -DDOT" : "",
                      (variants & BN_KERNEL_SUBGROUP) && adapter->features.subgroup ? " -DSUBGROUP" : "");
     for (uint32_t i = 0; i < BN_MAX_CONSTANTS; i++)
-        n += snprintf(text + n, (size_t)(MAX_OPTIONS - n), " -DC%u=%u", i, program->constants[i]);
+        if (!(source->parameters & 1u << i))
+            n += snprintf(text + n, (size_t)(MAX_OPTIONS - n), " -DC%u=%u", i, program->constants[i]);
 }
 
 static cl_program from_binary(struct device *device, const void *binary, size_t bytes)
@@ -141,8 +143,12 @@ static enum bn_result build(struct device *device, struct program *program, stru
 static enum bn_result find_program(struct device *device, enum bn_kernel kernel, const uint32_t *constants,
                                    struct program **out, struct bn_error *err)
 {
+    const struct source *source = bn_opencl_source(kernel);
+    uint32_t fixed[BN_MAX_CONSTANTS];
+    for (uint32_t i = 0; i < BN_MAX_CONSTANTS; i++)
+        fixed[i] = source && source->parameters & 1u << i ? 0 : constants[i];
     for (struct program *program = device->programs; program; program = program->next)
-        if (program->kernel == kernel && memcmp(program->constants, constants, sizeof(program->constants)) == 0) {
+        if (program->kernel == kernel && memcmp(program->constants, fixed, sizeof(fixed)) == 0) {
             *out = program;
             return BN_OK;
         }
@@ -150,7 +156,7 @@ static enum bn_result find_program(struct device *device, enum bn_kernel kernel,
     if (!program)
         return bn_fail_memory(err, sizeof(*program), "a program");
     program->kernel = kernel;
-    memcpy(program->constants, constants, sizeof(program->constants));
+    memcpy(program->constants, fixed, sizeof(program->constants));
     struct features *features = &device->adapter.features;
     enum bn_result result = build(device, program, err);
     if (result == BN_ERR_UNSUPPORTED && (features->int_dot || features->subgroup)) {

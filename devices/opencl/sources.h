@@ -11,6 +11,7 @@ struct source {
     const char *text;
     size_t bytes;
     const char *options; // for the compiler: " -DFUSED"
+    uint32_t parameters; // bits of the constants that are parameters, behind the others
 };
 
 // NULL if there is none, which a test of the build rules out.

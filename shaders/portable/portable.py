@@ -7,6 +7,7 @@ usage: portable.py embed OUTPUT                           C arrays of the source
 """
 import itertools
 import os
+import re
 import subprocess
 import sys
 
@@ -15,22 +16,34 @@ VARIANTS = ("DOT", "SUBGROUP")
 PTX_TARGET = ("sm_75", "+ptx75")  # the oldest that is supported, and the PTX of its time: drivers finish it for newer ones
 
 
+CONSTANT = re.compile(r"C([0-5])(\?|=[0-9|]+)?")
+
+
 def manifest():
-    """Yields (name, source, defines, constants): constants = {"C0": ["64"], ...}."""
+    """Yields (name, source, defines, constants): constants = {"C0": ["64"], "C1": "?", "C3": "", ...}."""
     with open(os.path.join(HERE, "manifest.txt"), encoding="utf-8") as f:
         for line in f:
             words = line.split("#")[0].split()
-            if words:
-                constants = dict(word.split("=") for word in words[2:] if "=" in word)
-                yield (words[0], words[1], [word for word in words[2:] if "=" not in word],
-                       {name: values.split("|") for name, values in constants.items()})
+            if not words:
+                continue
+            constants = {}
+            for match in filter(None, map(CONSTANT.fullmatch, words[2:])):
+                how = match[2] or ""
+                constants["C" + match[1]] = how[1:].split("|") if how.startswith("=") else how
+            yield words[0], words[1], [word for word in words[2:] if not CONSTANT.fullmatch(word)], constants
+
+
+def mask(constants, wanted):
+    """Bits of the constants for which wanted(how) holds."""
+    return sum(1 << int(name[1]) for name, how in constants.items() if wanted(how))
 
 
 def variants():
     """Yields (name, source, defines) of every combination, best variant only: embed.C0_64.C1_0"""
     for name, source, defines, constants in manifest():
-        for values in itertools.product(*constants.values()):
-            chosen = [f"{constant}={value}" for constant, value in zip(constants, values)]
+        fixed = {constant: values for constant, values in constants.items() if isinstance(values, list)}
+        for values in itertools.product(*fixed.values()):
+            chosen = [f"{constant}={value}" for constant, value in zip(fixed, values)]
             yield ".".join([name] + [word.replace("=", "_") for word in chosen]), source, defines + chosen
 
 
@@ -62,9 +75,11 @@ def embed(output):
         data = text(source).encode() + b"\0"
         lines = [",".join(str(byte) for byte in data[i:i + 32]) for i in range(0, len(data), 32)]
         arrays.append(f"static const char text_{source.split('.')[0]}[] = {{\n" + ",\n".join(lines) + "};\n")
-    for name, source, defines, _ in kernels:
+    for name, source, defines, constants in kernels:
         extra = "".join(f" -D{define}" for define in defines if define not in VARIANTS)
-        rows.append(f'{{"{name}", text_{source.split(".")[0]}, sizeof(text_{source.split(".")[0]}) - 1, "{extra}"}}')
+        text_name = "text_" + source.split(".")[0]
+        parameters = mask(constants, lambda how: how == "")
+        rows.append(f'{{"{name}", {text_name}, sizeof({text_name}) - 1, "{extra}", {parameters}}}')
     with open(output, "w", encoding="utf-8") as f:
         f.write("".join(arrays) + "#define PORTABLE_SOURCES " + ", ".join(rows) + "\n")
 

@@ -6,6 +6,8 @@
 // order), two of gate and the same two of up, or those of two RoPE pairs with their neighbours, which share words of the KV pool.
 #include "common.h"
 #include "reduce.h"
+#include "activate.h"
+#include "rope.h"
 
 #define LANES ((uint)C1)
 #define MODE ((uint)C2)
@@ -25,7 +27,6 @@
 
 #ifdef FUSED
 #include "quantise.h"
-DEFINE_QUANTISE(quantise_row, LOCAL)
 #define ACTIVATIONS LOCAL
 #else
 #define ACTIVATIONS GLOBAL
@@ -33,15 +34,11 @@ DEFINE_QUANTISE(quantise_row, LOCAL)
 DEFINE_SUM_LANES(sum_lanes, int)
 
 struct ternary {
-    GLOBAL uint *slot;
-    GLOBAL const uint *rope;
+    struct place place; // its KV pool is what is added, for matmul
     GLOBAL float *out;
-    GLOBAL float *add_kv; // matmul: residual; qkv: KV pool
     GLOBAL const uint4 *w[3];
     float scale[3];
-    uint op, rows, flags;
-    uint heads, kv_heads, head_dim, layer, kv_page_words;
-    bool rope_pairs;
+    uint rows, flags;
 };
 
 // Four weight rows: rows 0, 1 are of matrix a, rows 2, 3 of matrix b.
@@ -54,7 +51,7 @@ struct rows {
 static uint n_groups(const struct ternary *t)
 {
     if (MODE == MODE_QKV)
-        return (t->heads + 2 * t->kv_heads) * t->head_dim / 4;
+        return (t->place.heads + 2 * t->place.kv_heads) * t->place.head_dim / 4;
     return MODE == MODE_GATE_UP ? (t->rows + 1) / 2 : (t->rows + 3) / 4;
 }
 
@@ -69,12 +66,12 @@ static struct rows locate(const struct ternary *t, uint g)
         at.r.x = at.r.z = least(g * 2, end);
         at.r.y = at.r.w = least(g * 2 + 1, end);
     } else {
-        uint quarter = t->head_dim / 4, head = g / quarter, j = g % quarter;
-        uint first_k = t->heads, first_v = t->heads + t->kv_heads;
+        const struct place *p = &t->place;
+        uint quarter = p->head_dim / 4, head = g / quarter;
+        uint first_k = p->heads, first_v = p->heads + p->kv_heads;
         at.a = at.b = head < first_k ? 0 : head < first_v ? 1 : 2;
         head -= head < first_k ? 0 : head < first_v ? first_k : first_v;
-        at.r = t->rope_pairs ? 4 * j + (uint4)(0, 1, 2, 3) : 2 * j + (uint4)(0, 1, 2 * quarter, 2 * quarter + 1);
-        at.r += head * t->head_dim;
+        at.r = rope_group(p, g % quarter) + head * p->head_dim;
     }
     return at;
 }
@@ -89,6 +86,53 @@ static float scale_of(const struct ternary *t, uint which)
     return which == 0 ? t->scale[0] : which == 1 ? t->scale[1] : t->scale[2];
 }
 
+// Products of the four rows with BATCH rows of activations from `row` on; weights are read and unpacked once for all of them.
+#if defined(WIDE) && defined(__AVX2__)
+// On a CPU: a block of 128 columns at a time, which is a vector of 32 bytes. Sums of four products of pairs fit int16.
+typedef char bytes32 __attribute__((ext_vector_type(32)));
+typedef bytes32 loose32 __attribute__((aligned(16)));
+
+static int8 block_dot(bytes32 c0, bytes32 c1, bytes32 c2, bytes32 c3, ACTIVATIONS const loose32 *x, int8 sum)
+{
+    short16 pairs = as_short16(__builtin_ia32_pmaddubsw256(c0, x[0])) + as_short16(__builtin_ia32_pmaddubsw256(c1, x[1])) +
+                    as_short16(__builtin_ia32_pmaddubsw256(c2, x[2])) + as_short16(__builtin_ia32_pmaddubsw256(c3, x[3]));
+    return sum + as_int8(__builtin_ia32_pmaddwd256(pairs, (short16)(1)));
+}
+
+static int sum8(int8 v)
+{
+    int4 s = v.lo + v.hi;
+    return (s.x + s.z) + (s.y + s.w);
+}
+
+static void accumulate(const struct ternary *t, const struct rows *at, ACTIVATIONS const uint4 *x, uint row, uint end,
+                       uint cols, int4 *acc)
+{
+    GLOBAL const uint4 *a = matrix(t, at->a), *b = matrix(t, at->b);
+    GLOBAL const loose32 *w[4] = {
+        (GLOBAL const loose32 *)(a + at->r.x * (cols / 64)), (GLOBAL const loose32 *)(a + at->r.y * (cols / 64)),
+        (GLOBAL const loose32 *)(b + at->r.z * (cols / 64)), (GLOBAL const loose32 *)(b + at->r.w * (cols / 64))};
+    int8 sums[BATCH][4];
+    for (uint n = 0; n < BATCH; n++)
+        sums[n][0] = sums[n][1] = sums[n][2] = sums[n][3] = (int8)(0);
+    for (uint i = thread() % LANES; i < cols / 128; i += LANES)
+#pragma unroll
+        for (uint r = 0; r < 4; r++) {
+            uint8 codes = as_uint8(w[r][i]);
+            bytes32 c0 = __builtin_astype(codes >> 6 & 0x03030303u, bytes32);
+            bytes32 c1 = __builtin_astype(codes >> 4 & 0x03030303u, bytes32);
+            bytes32 c2 = __builtin_astype(codes >> 2 & 0x03030303u, bytes32);
+            bytes32 c3 = __builtin_astype(codes & 0x03030303u, bytes32);
+#pragma unroll
+            for (uint n = 0; n < BATCH; n++)
+                sums[n][r] = block_dot(c0, c1, c2, c3,
+                                       (ACTIVATIONS const loose32 *)(x + least(row + n, end) * (cols / 16)) + 4 * i,
+                                       sums[n][r]);
+        }
+    for (uint n = 0; n < BATCH; n++)
+        acc[n] = (int4)(sum8(sums[n][0]), sum8(sums[n][1]), sum8(sums[n][2]), sum8(sums[n][3]));
+}
+#else
 static int dot16(uint4 x, uint4 code, int sum)
 {
     sum = dot4(x.x, code.x, sum);
@@ -97,7 +141,6 @@ static int dot16(uint4 x, uint4 code, int sum)
     return dot4(x.w, code.w, sum);
 }
 
-// Products of the four rows with BATCH rows of activations from `row` on; weights are read and unpacked once for all of them.
 static void accumulate(const struct ternary *t, const struct rows *at, ACTIVATIONS const uint4 *x, uint row, uint end,
                        uint cols, int4 *acc)
 {
@@ -125,71 +168,35 @@ static void accumulate(const struct ternary *t, const struct rows *at, ACTIVATIO
         }
     }
 }
-
-static float relu2(float g)
-{
-    float r = g > 0.0f ? g : 0.0f;
-    return r * r;
-}
-
-static float silu(float g)
-{
-    return g / (1.0f + exp_own(-g));
-}
-
-// The pairs (x, z), (y, w) in halves order, (x, y), (z, w) in pairs order, turned by the angles at the position.
-static float4 rotate_pairs(const struct ternary *t, float4 v, uint row, uint within)
-{
-    uint at = row_position(t->slot, row) * t->head_dim + (t->rope_pairs ? within : 2 * within);
-    float c0 = as_float(t->rope[at]), s0 = as_float(t->rope[at + 1]);
-    float c1 = as_float(t->rope[at + 2]), s1 = as_float(t->rope[at + 3]);
-    if (t->rope_pairs)
-        v = v.xzyw;
-    float4 turned = (float4)(v.x * c0 - v.z * s0, v.y * c1 - v.w * s1, v.x * s0 + v.z * c0, v.y * s1 + v.w * c1);
-    return t->rope_pairs ? turned.xzyw : turned;
-}
-
-static void store_kv(const struct ternary *t, uint which, uint head, uint row, uint low, uint high, float4 v)
-{
-    uint position = row_position(t->slot, row);
-    uint rows = (t->layer * 2 + which) * t->kv_heads + head;
-    uint at =
-        row_page(t->slot, row, position / 64) * t->kv_page_words + (rows * 64 + position % 64) * (t->head_dim / 2);
-    uint4 h = (uint4)(half_bits(v.x), half_bits(v.y), half_bits(v.z), half_bits(v.w));
-    t->add_kv[at + low / 2] = as_float(h.x | h.y << 16);
-    t->add_kv[at + high / 2] = as_float(h.z | h.w << 16);
-    if ((h.x & 0x7c00u) == 0x7c00u || (h.y & 0x7c00u) == 0x7c00u || (h.z & 0x7c00u) == 0x7c00u ||
-        (h.w & 0x7c00u) == 0x7c00u)
-        report_not_finite(t->slot, t->op);
-}
+#endif
 
 static void finish_matmul(const struct ternary *t, uint g, uint row, float4 v)
 {
     const float value[4] = {v.x, v.y, v.z, v.w};
     for (uint i = 0; i < 4 && g * 4 + i < t->rows; i++) {
         uint at = row * t->rows + g * 4 + i;
-        t->out[at] = (t->flags & FLAG_ADD) != 0 ? value[i] + t->add_kv[at] : value[i];
+        t->out[at] = (t->flags & FLAG_ADD) != 0 ? value[i] + t->place.kv[at] : value[i];
     }
 }
 
 static void finish_gate_up(const struct ternary *t, uint g, uint row, float4 v)
 {
-    bool with_silu = (t->flags & FLAG_SILU) != 0;
-    t->out[row * t->rows + g * 2] = (with_silu ? silu(v.x) : relu2(v.x)) * v.z;
+    t->out[row * t->rows + g * 2] = activated(t->flags, v.x) * v.z;
     if (g * 2 + 1 < t->rows)
-        t->out[row * t->rows + g * 2 + 1] = (with_silu ? silu(v.y) : relu2(v.y)) * v.w;
+        t->out[row * t->rows + g * 2 + 1] = activated(t->flags, v.y) * v.w;
 }
 
 static void finish_qkv(const struct ternary *t, const struct rows *at, uint row, float4 v)
 {
-    uint head = at->r.x / t->head_dim, low = at->r.x % t->head_dim, high = at->r.z % t->head_dim;
+    const struct place *p = &t->place;
+    uint head = at->r.x / p->head_dim, low = at->r.x % p->head_dim, high = at->r.z % p->head_dim;
     if (at->a != 2)
-        v = rotate_pairs(t, v, row, low);
+        v = rotate_pairs(p, v, row, low);
     if (at->a != 0) {
-        store_kv(t, at->a - 1, head, row, low, high, v);
+        store_kv(p, at->a - 1, head, row, low, high, v);
         return;
     }
-    GLOBAL float *out = t->out + row * t->heads * t->head_dim;
+    GLOBAL float *out = t->out + row * p->heads * p->head_dim;
     out[at->r.x] = v.x;
     out[at->r.y] = v.y;
     out[at->r.z] = v.z;
@@ -218,7 +225,6 @@ static void finish(const struct ternary *t, const struct rows *at, uint g, uint 
 #define NAME ternary
 #endif
 
-// packed_heads: heads | kv_heads << 16. packed_place: head_dim | rope order << 15 | layer << 16.
 KERNEL NAME(SPAN(uint, slot), INPUT, SPAN(uint4, w0), SPAN(uint4, w1), SPAN(uint4, w2), SPAN(float, out),
             SPAN(float, add_kv), SPAN(uint, rope), uint op, uint rows, uint flags, float scale0, float scale1,
             float scale2, uint packed_heads, uint packed_place, uint kv_page_words, float eps SHAPE)
@@ -233,21 +239,13 @@ KERNEL NAME(SPAN(uint, slot), INPUT, SPAN(uint4, w0), SPAN(uint4, w1), SPAN(uint
     OPEN(uint, rope);
     if (skips(slot, op))
         return;
-    const struct ternary t = {.slot = slot,
-                              .rope = rope,
+    const struct ternary t = {.place =
+                                  place_of(slot, rope, add_kv, op, packed_heads, packed_place, kv_page_words),
                               .out = out,
-                              .add_kv = add_kv,
                               .w = {w0, w1, w2},
                               .scale = {scale0, scale1, scale2},
-                              .op = op,
                               .rows = rows,
-                              .flags = flags,
-                              .heads = packed_heads & 0xffffu,
-                              .kv_heads = packed_heads >> 16,
-                              .head_dim = packed_place & 0x7fffu,
-                              .layer = packed_place >> 16,
-                              .kv_page_words = kv_page_words,
-                              .rope_pairs = (packed_place & 0x8000u) != 0};
+                              .flags = flags};
     uint n_rows = slot[SLOT_N_ROWS], lane = thread() % LANES, groups = n_groups(&t);
     if (n_rows == 0)
         return;
@@ -255,16 +253,21 @@ KERNEL NAME(SPAN(uint, slot), INPUT, SPAN(uint4, w0), SPAN(uint4, w1), SPAN(uint
     LOCAL uint4 s_x[SHARED_QUADS];
     OPEN(float4, x);
     OPEN(float4, norm);
-    struct row_input in = {x, norm, (flags & FLAG_NORM) != 0, 0.0f};
-    float row_scale;
-    int row_sum;
-    if (!quantise_row(s, &in, FEATURES, COLS, eps, (LOCAL uint *)s_x, &row_scale, &row_sum)) {
+    struct row_input in = {x, norm, (flags & FLAG_NORM) != 0, 0.0f, 0.0f};
+    if (!scale_row(s, &in, FEATURES, eps, 127.0f)) {
         report_not_finite(slot, op);
         return;
     }
+    int row_sum = 0;
+    for (uint i = thread(); i < COLS / 4; i += THREADS) {
+        int4 q = i < FEATURES / 4 ? quantised(&in, i, 127.0f) : (int4)(0);
+        ((LOCAL uint *)s_x)[i] = pack_int8(q);
+        row_sum += sum_of(q);
+    }
+    row_sum = reduce_add_int(s, row_sum);
     meet();
 #define X s_x
-#define ROW_SCALE(row) row_scale
+#define ROW_SCALE(row) in.scale
 #define ROW_SUM(row) row_sum
 #else
     OPEN(uint4, x);
