@@ -44,8 +44,8 @@ struct bn_tokenizer_info {
     const char *model;          // "gpt2" byte-level BPE; SentencePiece: "llama" BPE, "t5" unigram
     const char *pre;            // "llama-bpe", as used; "" if none
     const char *
-        chat_family; // "bitnet-2b4t", "llama3", "qwen3", "chatml", "falcon3", or "" if the model has no template that we know
-    bool add_eos; // BN_TOKENIZE_EOS has an effect
+        chat_family; // "bitnet-2b4t", "llama3", "llama2", "gemma", "qwen3", "chatml", "falcon3", or "" if the model has no template that we know
+    bool add_eos;    // BN_TOKENIZE_EOS has an effect
 };
 
 // Ownership: borrowed. Threads: any.
@@ -63,9 +63,10 @@ struct bn_chat_message {
 // Renders a conversation in the model's own template, as token ids: markers become special tokens, while the same
 // characters in `content` stay plain text, so that a user cannot forge a turn. `first`: the messages start the
 // conversation (BOS is added if the template has one); otherwise they follow a reply and its end token. `reply`: the header
-// that asks for the assistant's reply is added.
+// that asks for the assistant's reply is added. Where a template has no turn for the system message ("gemma", "llama2"), that
+// comes in one call with the user's, and roles must alternate.
 // Writes at most `capacity` ids and always the full number to *count.
-// Threads: any. Errors: BN_ERR_UNSUPPORTED (no known template), BN_ERR_ARGUMENT (unknown role), BN_ERR_NO_MEMORY.
+// Threads: any. Errors: BN_ERR_UNSUPPORTED (no known template), BN_ERR_ARGUMENT (unknown role, or order of roles), BN_ERR_NO_MEMORY.
 BN_API BN_MUST_CHECK enum bn_result bn_chat_tokenize(const struct bn_tokenizer *tokenizer,
                                                      const struct bn_chat_message *messages, size_t n_messages,
                                                      bool first, bool reply, int32_t *ids, size_t capacity,

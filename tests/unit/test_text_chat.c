@@ -137,7 +137,8 @@ START_TEST(golden)
 {
     static const char *const markers[] = {"<s>",           "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
                                           "<|im_start|>",  "<|im_end|>",          "<|system|>",        "<|user|>",
-                                          "<|assistant|>", "<|endoftext|>"};
+                                          "<|assistant|>", "<|endoftext|>",       "<start_of_turn>",   "<end_of_turn>",
+                                          "</s>"};
     char path[4096], row[16384], template[4096], wanted[4096], got[4096], fields[16][2048];
     const char *data = getenv("BITNET_TEST_DATA");
     int lines = 0;
@@ -177,7 +178,7 @@ START_TEST(golden)
                       got, wanted);
     }
     fclose(file);
-    ck_assert_int_eq(lines, 20);
+    ck_assert_int_eq(lines, 63);
 }
 END_TEST
 
@@ -195,6 +196,29 @@ START_TEST(after_a_reply)
     tokenizer = small_create(&small);
     ck_assert_str_eq(render(&next, 1, false, true), "\n[257]user\nBye[258]\n[257]assistant\n");
     ck_assert_str_eq(render(&next, 1, true, false), "[257]user\nBye[258]");
+}
+END_TEST
+
+// Roles in an order that the template refuses.
+START_TEST(alternating)
+{
+    static const char *const markers[] = {"<bos>", "<start_of_turn>", "<end_of_turn>"};
+    small_init(&small);
+    for (int i = 0; i < 3; i++)
+        small_add(&small, markers[i], 3);
+    small.vocab.chat_template = str("<start_of_turn> first_user_prefix ['content'] + '\\n\\n'");
+    small.vocab.bos = 256;
+    bn_tokenizer_destroy(tokenizer);
+    tokenizer = small_create(&small);
+    ck_assert_str_eq(render(talk, 2, true, true), "[256][257]user\nBe brief.\n\nHi[258]\n[257]model\n");
+    ck_assert_str_eq(render(talk + 3, 1, false, true), "\n[257]user\nBye[258]\n[257]model\n");
+    int32_t ids[4];
+    size_t count;
+    const struct bn_chat_message twice[] = {{"user", "a"}, {"user", "b"}};
+    ck_assert_int_eq(bn_chat_tokenize(tokenizer, twice, 2, true, true, ids, 4, &count, NULL), BN_ERR_ARGUMENT);
+    ck_assert_int_eq(bn_chat_tokenize(tokenizer, talk, 1, true, true, ids, 4, &count, NULL), BN_ERR_ARGUMENT);
+    ck_assert_int_eq(bn_chat_tokenize(tokenizer, talk, 2, false, true, ids, 4, &count, NULL), BN_ERR_ARGUMENT);
+    ck_assert_int_eq(bn_chat_tokenize(tokenizer, talk + 2, 1, true, true, ids, 4, &count, NULL), BN_ERR_ARGUMENT);
 }
 END_TEST
 
@@ -227,7 +251,8 @@ int main(void)
 {
     if (without_pcre2())
         return 77;
-    const TTest *const tests[] = {recognised, rendered, forged, stripped, golden, after_a_reply, arguments};
+    const TTest *const tests[] = {recognised, rendered,      forged,      stripped,
+                                  golden,     after_a_reply, alternating, arguments};
     int failed = run_tests("text_chat", tests, sizeof(tests) / sizeof(tests[0]));
     bn_tokenizer_destroy(tokenizer);
     return failed;
