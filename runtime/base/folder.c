@@ -27,6 +27,23 @@ enum bn_result bn_folder_open(struct bn_folder *folder, const char *path, struct
     return folder->fd < 0 ? bn_fail_errno(err, errno, path, "cannot be opened") : BN_OK;
 }
 
+// folder/name; the end says more than the beginning.
+static void name_file(const struct bn_folder *folder, const char *name, char text[256])
+{
+    size_t most = 255, n = strlen(name), m = strlen(folder->name);
+    n = n < most - 1 ? n : most - 1;
+    size_t kept = m < most - 1 - n ? m : most - 1 - n;
+    snprintf(text, 256, "%s/%.*s", folder->name + (m - kept), (int)n, name);
+}
+
+enum bn_result bn_folder_open_in(struct bn_folder *folder, const struct bn_folder *parent, const char *name,
+                                 struct bn_error *err)
+{
+    name_file(parent, name, folder->name);
+    folder->fd = openat(parent->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return folder->fd < 0 ? bn_fail_errno(err, errno, folder->name, "cannot be opened") : BN_OK;
+}
+
 void bn_folder_close(struct bn_folder *folder)
 {
     if (folder->fd >= 0)
@@ -34,20 +51,11 @@ void bn_folder_close(struct bn_folder *folder)
     folder->fd = -1;
 }
 
-// folder/name; the end says more than the beginning.
-static void name_file(const struct bn_folder *folder, const char *name, struct bn_file *file)
-{
-    size_t most = sizeof(file->name) - 1, n = strlen(name), m = strlen(folder->name);
-    n = n < most - 1 ? n : most - 1;
-    size_t kept = m < most - 1 - n ? m : most - 1 - n;
-    snprintf(file->name, sizeof(file->name), "%s/%.*s", folder->name + (m - kept), (int)n, name);
-}
-
 enum bn_result bn_folder_file(const struct bn_folder *folder, const char *name, bool required, struct bn_file *file,
                               struct bn_error *err)
 {
     struct stat st;
-    name_file(folder, name, file);
+    name_file(folder, name, file->name);
     file->fd = -1;
     file->size = 0;
     if (!*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)

@@ -20,6 +20,9 @@ bool bn_path_is_folder(const char *path);
 
 // Errors: BN_ERR_IO.
 enum bn_result bn_folder_open(struct bn_folder *folder, const char *path, struct bn_error *err);
+// A folder within the parent, which `name` leads to. Errors: BN_ERR_IO.
+enum bn_result bn_folder_open_in(struct bn_folder *folder, const struct bn_folder *parent, const char *name,
+                                 struct bn_error *err);
 void bn_folder_close(struct bn_folder *folder);
 
 // `name` is that of a file directly within the folder. A file that is not there is BN_OK with fd -1 if it need not be.

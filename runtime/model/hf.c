@@ -27,6 +27,7 @@ struct folder {
     struct bn_safetensors *headers;
     size_t n_shards, n_opened;
     struct bn_gguf_tensor *tensors;
+    bool input_norms;
     bool *in_blob; // [n_tensors]: offset is within the blob; else within the file of `shard`
     uint32_t *shard;
     size_t n_tensors, n_most;
@@ -71,6 +72,49 @@ static enum bn_result read_config(struct folder *f)
     const char *name = slash ? slash + 1 : f->dir.name;
     bn_key_str(&f->blob, "general.name", (struct bn_str){name, strlen(name)});
     return BN_OK;
+}
+
+// What sentence-transformers say, if they do: the vector is the last token's.
+static enum bn_result check_pooling(struct folder *f, const char *sub)
+{
+    struct folder inner = {.host = f->host, .err = f->err};
+    struct bn_json json = {0};
+    char path[256];
+    const char *mode;
+    json_t *value;
+    bool last = false;
+    enum bn_result result = bn_folder_open_in(&inner.dir, &f->dir, sub, f->err);
+    if (result != BN_OK)
+        return result;
+    result = read_json(&inner, "config.json", true, MAX_CONFIG, &json, path);
+    json_object_foreach(json.root, mode, value)
+    {
+        bool is_last = strcmp(mode, "pooling_mode_lasttoken") == 0;
+        if (strncmp(mode, "pooling_mode_", 13) == 0 && json_is_true(value) && !is_last && result == BN_OK)
+            result = bn_json_fail(&json, BN_ERR_UNSUPPORTED, mode, "is not supported, only the last token is");
+        last |= is_last && json_is_true(value);
+    }
+    if (result == BN_OK && !last)
+        result = bn_json_fail(&json, BN_ERR_UNSUPPORTED, "pooling_mode_lasttoken", "only the last token is supported");
+    bn_json_finish(&json);
+    bn_folder_close(&inner.dir);
+    return result;
+}
+
+static enum bn_result read_pooling(struct folder *f)
+{
+    static const char file[] = "modules.json", sub[] = "1_Pooling";
+    char *text;
+    size_t bytes;
+    enum bn_result result = bn_folder_read(&f->dir, f->host, file, false, MAX_CONFIG, &text, &bytes, f->err);
+    bool pools = text && memmem(text, bytes, "Pooling", 7), known = text && memmem(text, bytes, sub, sizeof(sub) - 1);
+    bn_free(f->host, text);
+    if (result != BN_OK || !pools)
+        return result;
+    if (!known)
+        return bn_fail_at(f->err, BN_ERR_UNSUPPORTED, f->dir.name, file, UINT64_MAX,
+                          "the folder of the pooling is not %s", sub);
+    return check_pooling(f, sub);
 }
 
 static enum bn_result read_vocabulary(struct folder *f)
@@ -281,7 +325,9 @@ static enum bn_result add_norm(struct folder *f, size_t shard, const struct bn_s
     enum bn_result result = add_vector(f, name, (size_t)st->elements, &values);
     if (result == BN_OK)
         result = read_floats(f, shard, st, values);
-    for (uint64_t i = 0; result == BN_OK && f->config.family->norms_less_one && i < st->elements; i++)
+    bool of_input = bn_hf_is_input_norm(name);
+    f->input_norms |= of_input;
+    for (uint64_t i = 0; result == BN_OK && f->config.family->norms_less_one && !of_input && i < st->elements; i++)
         values[i] += 1;
     return result;
 }
@@ -467,6 +513,8 @@ enum bn_result bn_hf_open(const struct bn_host *host, const char *path, bool voc
         return result;
     bn_key_blob_begin(&f.blob, host);
     result = read_config(&f);
+    if (result == BN_OK && f.config.family->embeds)
+        result = read_pooling(&f);
     if (result == BN_OK)
         result = read_vocabulary(&f);
     if (result == BN_OK && !vocab_only)
@@ -476,7 +524,7 @@ enum bn_result bn_hf_open(const struct bn_host *host, const char *path, bool voc
     if (result == BN_OK)
         result = make_view(&f, map, gguf);
     if (result == BN_OK) {
-        gguf->master = f.config.weights != BN_HF_PLAIN;
+        gguf->master = f.config.weights != BN_HF_PLAIN || f.input_norms;
         gguf->halves = true;
     }
     finish(&f);

@@ -9,6 +9,7 @@
 #include "runtime/model/hf_impl.h"
 
 #define KEY_BYTES 96
+#define LAST_TOKEN 3 // of GGUF's pooling types
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #define BN_HF_FAMILY(class_, type_, architecture_, ...)                                                                \
@@ -554,7 +555,9 @@ enum bn_result bn_hf_read_config(struct bn_hf_config *config, const struct bn_ho
     if (result == BN_OK)
         result = read_weights(&r);
     // Who was not trained by BitNet's rules was trained with ternary weights only.
-    if (result == BN_OK && !config->family->ternary)
+    if (result == BN_OK && config->family->embeds)
+        put_u32(&r, "pooling_type", LAST_TOKEN);
+    else if (result == BN_OK && !config->family->ternary)
         bn_key_u32(blob, "bitnet.activation_planes", config->weights == BN_HF_PLAIN ? 2 : 1);
     return result == BN_OK ? bn_hf_read_ids(config, json) : result;
 }

@@ -12,3 +12,8 @@ BN_HF_FAMILY("LlamaForCausalLM", "llama", "llama", .theta = 10000, .eps = 1e-6f)
 BN_HF_FAMILY("Qwen3ForCausalLM", "qwen3", "qwen3", .theta = 10000, .eps = 1e-6f, .head_dim = 128)
 BN_HF_FAMILY("Gemma3ForCausalLM", "gemma3_text", "gemma3", .theta = 1e6f, .eps = 1e-6f, .head_dim = 256,
              .post_norms = true, .norms_less_one = true)
+// BitNet embeddings, sentence-transformers' backbones without a head. Their matrices have norms of their inputs and become
+// ternary; without those norms the weights are what they are.
+BN_HF_FAMILY("Qwen3Model", "qwen3", "qwen3", .theta = 10000, .eps = 1e-6f, .head_dim = 128, .embeds = true)
+BN_HF_FAMILY("Gemma3TextModel", "gemma3_text", "gemma3", .theta = 1e6f, .eps = 1e-6f, .head_dim = 256,
+             .post_norms = true, .norms_less_one = true, .embeds = true)

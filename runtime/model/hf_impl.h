@@ -25,7 +25,8 @@ struct bn_hf_family {
     uint32_t head_dim;                   // likewise; 0: hidden_size / num_attention_heads
     bool ternary;                        // every model of this class was trained with ternary weights
     bool post_norms;                     // norms behind attention and feed-forward, too
-    bool norms_less_one;                 // norms are stored as w - 1
+    bool norms_less_one;                 // norms are stored as w - 1, but for those of a matrix's input
+    bool embeds;                         // made for embeddings: no head, and matrices may have norms of their inputs
 };
 
 struct bn_hf_config {
@@ -71,6 +72,8 @@ enum bn_result bn_hf_read_pieces(const struct bn_json *json, struct bn_hf_pieces
 
 // hf_names.c: GGUF's name, terminated, with ".weight". False: not known.
 bool bn_hf_tensor_name(const struct bn_hf_family *family, const char *name, char to[BN_HF_NAME_BYTES]);
+// Whether GGUF's name is that of a norm of a matrix's input.
+bool bn_hf_is_input_norm(const char *gguf);
 // Tensors of old checkpoints that follow from config.json.
 bool bn_hf_is_derived(const char *name);
 

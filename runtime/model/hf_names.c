@@ -14,6 +14,13 @@ static const struct {
     {"self_attn.k_proj", "attn_k", NULL},
     {"self_attn.v_proj", "attn_v", NULL},
     {"self_attn.o_proj", "attn_output", NULL},
+    {"self_attn.q_proj.norm", "attn_q_norm_in", NULL}, // of embedding models, as the other norms of inputs
+    {"self_attn.k_proj.norm", "attn_k_norm_in", NULL},
+    {"self_attn.v_proj.norm", "attn_v_norm_in", NULL},
+    {"self_attn.o_proj.norm", "attn_output_norm_in", NULL},
+    {"mlp.gate_proj.norm", "ffn_gate_norm_in", NULL},
+    {"mlp.up_proj.norm", "ffn_up_norm_in", NULL},
+    {"mlp.down_proj.norm", "ffn_down_norm_in", NULL},
     {"self_attn.q_norm", "attn_q_norm", NULL},
     {"self_attn.k_norm", "attn_k_norm", NULL},
     {"self_attn.attn_sub_norm", "attn_sub_norm", NULL},
@@ -64,6 +71,11 @@ static const char *skip_layer(const char *name, uint32_t *layer)
     return digits + n + 1;
 }
 
+bool bn_hf_is_input_norm(const char *gguf)
+{
+    return strstr(gguf, "_norm_in") != NULL;
+}
+
 bool bn_hf_tensor_name(const struct bn_hf_family *family, const char *name, char to[BN_HF_NAME_BYTES])
 {
     uint32_t layer = 0;
@@ -78,6 +90,8 @@ bool bn_hf_tensor_name(const struct bn_hf_family *family, const char *name, char
     inner = skip_layer(inner, &layer);
     for (size_t i = 0; inner && i < COUNT(layer_names); i++) {
         if (is_weight_of(inner, layer_names[i].name)) {
+            if (bn_hf_is_input_norm(layer_names[i].gguf) && !family->embeds)
+                return false;
             const char *gguf = family->post_norms && layer_names[i].post ? layer_names[i].post : layer_names[i].gguf;
             snprintf(to, BN_HF_NAME_BYTES, "blk.%" PRIu32 ".%s.weight", layer, gguf);
             return true;

@@ -73,7 +73,11 @@ class Runs(unittest.TestCase):
             self.assertEqual(result.code, 0, result.err)
             result = call(CONVERT, "--diff", os.path.join(folders, name), made)
             self.assertEqual((result.code, result.text), (0, "the same\n"), name)
-            if not name.startswith("llama"):
+            if name.endswith("embedding"):
+                texts = [call(RUN, "-m", model, "--embed", "-p", "A cat").out
+                         for model in (os.path.join(folders, name), made)]
+                self.assertTrue(texts[0] and texts[0] == texts[1])
+            elif not name.startswith("llama"):
                 same(os.path.join(folders, name), made)
 
     def test_not_ternary(self):
@@ -151,6 +155,23 @@ class Runs(unittest.TestCase):
         folder.generation["do_sample"] = False
         found, told = sampling(folder.save(path_of("sampling")))
         self.assertEqual((found["temperature"], found["from_model"], told), (0.8, False, False))
+
+    def test_pooling(self):
+        """sentence-transformers' files say which vector is meant: the last token's, or the model is refused."""
+        path = path_of("pooling")
+        shutil.copytree(os.path.join(DATA, "hf", "qwen3-embedding"), path)
+        os.mkdir(os.path.join(path, "1_Pooling"))
+        modules = [{"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]
+        last, mean = {"pooling_mode_lasttoken": True}, {"pooling_mode_mean_tokens": True, "pooling_mode_lasttoken": False}
+        for pooling, module, said in ((last, "1_Pooling", ""), (mean, "1_Pooling", "pooling_mode_mean_tokens"),
+                                      ({}, "1_Pooling", "pooling_mode_lasttoken"), (last, "../x", "1_Pooling")):
+            modules[0]["path"] = module
+            for name, value in (("modules.json", modules), ("1_Pooling/config.json", pooling)):
+                with open(os.path.join(path, name), "w", encoding="utf-8") as file:
+                    json.dump(value, file)
+            result = call(RUN, "-m", path, "--embed", "-p", "A cat")
+            self.assertEqual(result.code, 3 if said else 0, result.err)
+            self.assertIn(said, result.err)
 
     def test_ends(self):
         """A list of ids: all end the text."""

@@ -1,10 +1,10 @@
 """Tiny random folders of Hugging Face, with the logits that transformers computes from them.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install torch transformers==5.24.0 numpy
-    TORCHDYNAMO_DISABLE=1 /tmp/venv/bin/python tests/gen/hf_golden.py
+    TORCHDYNAMO_DISABLE=1 /tmp/venv/bin/python tests/gen/hf_golden.py [NAME...]
 
 writes tests/data/hf/NAME/ (config.json by transformers, tokenizer.json by tokenizers, model.safetensors by safetensors) and
-NAME.f32, the logits of every position, f32 [n][vocab_size], and folders.json. Nothing of this project is used.
+NAME.f32, the logits of every position, f32 [n][vocab_size], or of an embedding model the vector, and folders.json. Nothing of this project is used.
 
 The numbers are those of transformers' own models with its AutoBitLinear or BitLinear in place of the matrices, and packed
 weights come from its pack_weights. K and V are rounded to f16, as this project stores them. The seed is the first one with which a
@@ -14,6 +14,7 @@ so near the middle between two others that the order of a sum decides it.
 import json
 import pathlib
 import shutil
+import sys
 
 import numpy as np
 import tokenizers
@@ -61,11 +62,14 @@ CASES = {
     "llama-packed": ("legacy", "Llama", common(tie_word_embeddings=False, rope_parameters=LLAMA3), {"quant_method": "bitnet"}),
     "llama-ternary": ("floats", "Llama", common(), None),
     "qwen3-ternary": ("floats", "Qwen3", common(head_dim=32, rms_norm_eps=1e-6), None),
+    "qwen3-embedding": ("norms", "Qwen3", common(head_dim=32, rms_norm_eps=1e-6), None),
+    "gemma3-embedding": ("norms", "Gemma3Text", common(**GEMMA), None),
     "gemma3-packed": ("auto", "Gemma3Text", common(**GEMMA), {**AUTO, "quantization_mode": "offline"}),
 }
 CONFIGS = {"BitNet": "BitNetConfig", "Llama": "LlamaConfig", "Qwen3": "Qwen3Config", "Gemma3Text": "Gemma3TextConfig"}
 MODELS = {"BitNet": "BitNetForCausalLM", "Llama": "LlamaForCausalLM", "Qwen3": "Qwen3ForCausalLM",
           "Gemma3Text": "Gemma3ForCausalLM"}
+HEADLESS = {"Qwen3": "Qwen3Model", "Gemma3Text": "Gemma3TextModel"}
 
 
 def half(tensor):
@@ -76,6 +80,11 @@ def linear(how, rows, cols):
     """A module in float32, and the tensors that a file has for it."""
     trits = torch.randint(-1, 2, (rows, cols)).float()
     scale = half((0.7 + 0.6 * torch.rand(1)) / np.sqrt(cols))
+    if how == "norms":  # of embedding models, whose files call them .norm
+        new = AutoBitLinear(cols, rows, bias=False, online_quant=True, use_rms_norm=True, rms_norm_eps=1e-6)
+        new.weight.data = half(torch.randn(rows, cols) * scale)
+        new.rms_norm.weight.data = half(1 + 0.2 * torch.randn(cols))
+        return new, {"weight": new.weight.data.bfloat16(), "norm.weight": new.rms_norm.weight.data.bfloat16()}
     if how == "online":
         new = AutoBitLinear(cols, rows, bias=False, online_quant=True)
         new.weight.data = half(torch.randn(rows, cols) * scale)
@@ -108,6 +117,8 @@ def build(case, seed):
                 setattr(module, name, new)
                 stored.update({f"model.layers.{i}.{part}.{name}.{key}": value for key, value in tensors.items()})
     for name, parameter in model.named_parameters():
+        if ".rms_norm." in name:
+            continue
         if "norm" in name:
             parameter.data = half((0.0 if kind == "Gemma3Text" else 1.0) + 0.2 * torch.randn_like(parameter))
         elif "embed_tokens" in name or "lm_head" in name:
@@ -117,11 +128,16 @@ def build(case, seed):
             continue
         if not (config["tie_word_embeddings"] and "lm_head" in name):
             stored[name] = parameter.data.bfloat16()
+    if how == "norms":
+        stored = {name.removeprefix("model."): value for name, value in stored.items()}
     return model, stored
 
 
-def run(model, ids):
+def run(model, ids, embeds=False):
     with torch.no_grad():
+        if embeds:
+            hidden = model.model(ids, past_key_values=HalfCache(), use_cache=True).last_hidden_state[0, -1]
+            return (hidden / hidden.norm()).double().numpy()
         return model(ids, past_key_values=HalfCache(), use_cache=True).logits[0].double().numpy()
 
 
@@ -137,16 +153,17 @@ def write_tokenizer(folder):
 
 def make(name, case):
     ids = torch.tensor([[int(x) for x in np.random.default_rng(7).integers(0, N_VOCAB, N_TOKENS)]])
+    embeds = case[0] == "norms"
     for seed in range(1, 1000):
         model, stored = build(case, seed)
-        single = run(model, ids)
-        double = run(model.double(), ids)
+        single = run(model, ids, embeds)
+        double = run(model.double(), ids, embeds)
         flips = float(np.abs(single - double).max())
         table = model.model.embed_tokens.weight
         exact = table.data.clone()
         for _ in range(0 if case[0] == "floats" else 6):
             table.data = exact * (1 + torch.randn_like(exact) * 2.0**-21)
-            flips = max(flips, float(np.abs(run(model, ids) - double).max()))
+            flips = max(flips, float(np.abs(run(model, ids, embeds) - double).max()))
         table.data = exact
         if flips <= 1e-3:
             break
@@ -158,16 +175,19 @@ def make(name, case):
     model.config.quantization_config = case[3]
     if case[3] is None:
         del model.config.quantization_config
-    model.config.architectures = [MODELS[case[1]]]
+    model.config.architectures = [HEADLESS[case[1]] if embeds else MODELS[case[1]]]
     (folder / "config.json").write_text(json.dumps(json.loads(model.config.to_json_string()), indent=1) + "\n")
     save_file({key: value.contiguous() for key, value in stored.items()}, folder / "model.safetensors",
               metadata={"format": "pt"})
     write_tokenizer(folder)
     double.astype(np.float32).tofile(DATA / (name + ".f32"))
     print("%-16s seed %3d, f32 against f64 %.2g, largest %.3g" % (name, seed, flips, np.abs(double).max()))
-    return {"ids": ids[0].tolist(), "n_vocab": N_VOCAB, "planes": 2 if case[0] == "floats" else 1, "seed": seed, "f32_error": flips}
+    return {"ids": ids[0].tolist(), "embedding": embeds, "n_vocab": N_VOCAB, "planes": 2 if case[0] == "floats" else 1, "seed": seed, "f32_error": flips}
 
 
 if __name__ == "__main__":
-    facts = {name: make(name, case) for name, case in CASES.items()}
-    (DATA / "folders.json").write_text(json.dumps(facts, indent=1) + "\n")
+    index = DATA / "folders.json"
+    old = json.loads(index.read_text()) if index.exists() else {}
+    names = sys.argv[1:] or CASES
+    facts = {name: make(name, CASES[name]) if name in names else old[name] for name in CASES}
+    index.write_text(json.dumps(facts, indent=1) + "\n")
