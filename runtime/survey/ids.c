@@ -5,9 +5,11 @@
 
 #include "runtime/survey/survey_impl.h"
 
+// What is not ready and has no identity is no device, but a driver that found none.
 static bool is_numbered(const struct bn_device_info *info)
 {
-    return info->kind == BN_DEVICE_GPU || info->kind == BN_DEVICE_NPU;
+    bool found = info->state == BN_STATE_READY || *info->pci || *info->uuid || *info->node;
+    return found && (info->kind == BN_DEVICE_GPU || info->kind == BN_DEVICE_NPU);
 }
 
 static bool any_address(const struct bn_device_info *list, size_t n)
