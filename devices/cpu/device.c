@@ -3,6 +3,7 @@
 
 #include "devices/common/host_buffer.h"
 #include "devices/common/ring.h"
+#include "devices/common/spans.h"
 #include "devices/cpu/command.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fail.h"
@@ -23,11 +24,13 @@ struct device {
     _Atomic uint32_t last_op;
     struct bn_op_profile *profiles; // [MAX_PROFILES] under the lock; NULL unless asked for
     size_t n_profiles;
+    bool traced;
 };
 
 struct queue {
     struct bn_queue base;
     struct bn_ring ring;
+    struct bn_spans spans; // under the device's lock
 };
 
 static void describe(struct bn_device_info *info, const struct bn_isa *isa)
@@ -104,8 +107,9 @@ static enum bn_result cpu_open(const struct bn_host *host, const struct bn_devic
         return bn_fail(err, BN_ERR_ARGUMENT, "%u threads asked for, the CPU driver takes at most %d", threads,
                        MAX_THREADS);
     struct device *device = bn_alloc(host, sizeof(*device));
-    struct bn_op_profile *profiles = options->profile ? bn_alloc_array(host, MAX_PROFILES, sizeof(*profiles)) : NULL;
-    if (!device || (options->profile && !profiles)) {
+    bool timed = options->profile || options->trace;
+    struct bn_op_profile *profiles = timed ? bn_alloc_array(host, MAX_PROFILES, sizeof(*profiles)) : NULL;
+    if (!device || (timed && !profiles)) {
         bn_free(host, device);
         bn_free(host, profiles);
         return bn_fail_memory(err, sizeof(*device), "the CPU device");
@@ -125,7 +129,8 @@ static enum bn_result cpu_open(const struct bn_host *host, const struct bn_devic
         bn_free(host, device);
         return result;
     }
-    device->team->timed = options->profile;
+    device->team->timed = timed;
+    device->traced = options->trace;
     *out = &device->base;
     return BN_OK;
 }
@@ -245,12 +250,17 @@ static enum bn_result cpu_queue_open(struct bn_device *device, struct bn_queue *
         return bn_fail_memory(err, sizeof(*queue), "a queue");
     queue->base.device = device;
     bn_ring_init(&queue->ring);
+    if (((struct device *)device)->traced && bn_spans_init(&queue->spans, device->host, err) != BN_OK) {
+        bn_free(device->host, queue);
+        return BN_ERR_NO_MEMORY;
+    }
     *out = &queue->base;
     return BN_OK;
 }
 
 static void cpu_queue_close(struct bn_queue *queue)
 {
+    bn_spans_finish(&((struct queue *)queue)->spans, queue->device->host);
     bn_free(queue->device->host, queue);
 }
 
@@ -275,10 +285,11 @@ static bool stopped(const struct bn_packet *packet)
 }
 
 // Adds a phase that began at `start` and is over. `together`: all workers took part.
-static void add_to_profile(struct device *device, const struct phase *phase, uint64_t start, bool together)
+static void add_to_profile(struct device *device, struct queue *queue, const struct bn_packet *packet,
+                           const struct phase *phase, uint64_t start, bool together)
 {
     struct bn_op_profile *profile = phase->profile;
-    uint64_t ns = bn_clock_ns() - start, work_ns = together ? 0 : ns;
+    uint64_t end = bn_clock_ns(), ns = end - start, work_ns = together ? 0 : ns;
     for (uint32_t i = 0; i < device->team->n && together; i++) {
         work_ns += device->team->workers[i].work_ns;
         device->team->workers[i].work_ns = 0;
@@ -288,9 +299,12 @@ static void add_to_profile(struct device *device, const struct phase *phase, uin
     profile->ns += ns;
     profile->alone_ns += together ? 0 : ns;
     profile->work_ns += work_ns;
+    if (queue->spans.list)
+        bn_spans_push(&queue->spans, &(struct bn_op_span){packet->signal, start, end, phase->op_index, profile->kind,
+                                                          profile->rows, profile->cols});
 }
 
-static void execute(struct device *device, const struct bn_packet *packet)
+static void execute(struct device *device, struct queue *queue, const struct bn_packet *packet)
 {
     const struct command *command = (const struct command *)packet->command;
     struct team *team = device->team;
@@ -308,7 +322,7 @@ static void execute(struct device *device, const struct bn_packet *packet)
         uint64_t start = phase->profile ? bn_clock_ns() : 0;
         bool together = bn_team_run(team, phase, items, bn_cpu_worth_sharing(phase) ? chunk : items);
         if (phase->profile)
-            add_to_profile(device, phase, start, together);
+            add_to_profile(device, queue, packet, phase, start, together);
     }
 }
 
@@ -321,7 +335,7 @@ static enum bn_result cpu_drive(struct bn_queue *base, uint64_t until, struct bn
         const struct bn_packet *packet = bn_ring_peek(&queue->ring);
         if (!packet)
             break;
-        execute(device, packet);
+        execute(device, queue, packet);
         bn_ring_retire(&queue->ring);
     }
     pthread_mutex_unlock(&device->lock);
@@ -356,6 +370,20 @@ static enum bn_result cpu_profile(struct bn_device *base, struct bn_op_profile *
     return BN_OK;
 }
 
+static enum bn_result cpu_take_spans(struct bn_queue *base, struct bn_op_span *list, size_t capacity, size_t *count,
+                                     struct bn_error *err)
+{
+    struct device *device = (struct device *)base->device;
+    struct queue *queue = (struct queue *)base;
+    if (!queue->spans.list)
+        return bn_fail_at(err, BN_ERR_UNSUPPORTED, base->device->info.id, NULL, UINT64_MAX,
+                          "the device was opened without the option to trace its ops");
+    pthread_mutex_lock(&device->lock);
+    *count = bn_spans_take(&queue->spans, list, capacity);
+    pthread_mutex_unlock(&device->lock);
+    return BN_OK;
+}
+
 const struct bn_driver bn_driver_cpu = {
     .size = sizeof(struct bn_driver),
     .api = BN_DRIVER_API,
@@ -379,4 +407,5 @@ const struct bn_driver bn_driver_cpu = {
     .drive = cpu_drive,
     .status = cpu_status,
     .profile = cpu_profile,
+    .take_spans = cpu_take_spans,
 };

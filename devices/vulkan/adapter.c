@@ -63,6 +63,8 @@ static void choose_families(struct vk *vk, struct adapter *adapter)
     }
     if (adapter->transfer_family == UINT32_MAX)
         adapter->transfer_family = adapter->family;
+    if (adapter->family != UINT32_MAX)
+        adapter->timestamp_bits = families[adapter->family].timestampValidBits;
 }
 
 static bool has_host_visible(const VkPhysicalDeviceMemoryProperties *memory)

@@ -25,7 +25,8 @@ struct adapter {
     uint32_t family, transfer_family; // of queues; the same where the device has no family for transfers alone
     uint64_t max_allocation;
     uint64_t import_align;
-    bool unified; // host and device share their memory
+    uint32_t timestamp_bits; // of the family's queues; 0: they have none
+    bool unified;            // host and device share their memory
     struct bn_device_info info;
 };
 

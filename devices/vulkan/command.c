@@ -1,4 +1,5 @@
 #include "devices/vulkan/command.h"
+#include "devices/vulkan/trace.h"
 
 #include <string.h>
 
@@ -61,15 +62,19 @@ static enum bn_result record_ops(struct device *device, struct command *command,
     native = device->vk.BeginCommandBuffer(command->commands, &begin);
     if (native != VK_SUCCESS)
         return bn_vulkan_fail(device, err, native, "vkBeginCommandBuffer");
+    enum bn_result result = bn_vulkan_stamps_begin(device, command, ops, err);
+    if (result != BN_OK)
+        return result;
     const struct bn_span temporary = {command->temporary, 0, command->temporary ? command->temporary->size : 0};
     for (uint32_t i = 0; i < command->n_ops; i++) {
         struct bn_dispatch list[BN_MAX_DISPATCHES];
         uint32_t n = bn_lower(&device->target, &ops[i], i, slot, &temporary, list);
         for (uint32_t d = 0; d < n; d++) {
-            enum bn_result result = record_dispatch(device, command->commands, &list[d], err);
+            result = record_dispatch(device, command->commands, &list[d], err);
             if (result != BN_OK)
                 return result;
         }
+        bn_vulkan_stamp(device, command, i, n);
         command->n_dispatches += n;
         command->kinds[i] = (uint8_t)ops[i].kind;
     }
@@ -120,6 +125,7 @@ void bn_vulkan_command_destroy(struct bn_command *base)
     pthread_mutex_lock(&device->lock);
     if (command->commands)
         device->vk.FreeCommandBuffers(device->logical, device->pool, 1, &command->commands);
+    bn_vulkan_stamps_destroy(device, command);
     pthread_mutex_unlock(&device->lock);
     if (command->temporary)
         bn_vulkan_buffer_destroy(command->temporary);

@@ -8,7 +8,8 @@ struct command {
     struct bn_command base;
     VkCommandBuffer commands;
     struct bn_slot *slot;
-    struct bn_buffer *temporary; // NULL if the ops need none
+    struct bn_buffer *temporary;     // NULL if the ops need none
+    struct bn_vulkan_stamps *stamps; // trace.h; NULL on a device that does not measure
     uint32_t n_dispatches;
     uint32_t n_ops;
     uint8_t kinds[]; // enum bn_op_kind of each op, for the report of a lost device

@@ -45,6 +45,18 @@ struct pipeline {
     VkPipeline handle;
 };
 
+// What trace.c measures; under the device's lock.
+enum { MAX_PROFILES = 64 };
+struct measure {
+    struct bn_op_profile *profiles; // [MAX_PROFILES]; NULL: nothing is measured
+    size_t n_profiles;
+    bool traced;         // queues keep spans
+    double period;       // ns of a tick
+    uint32_t valid_bits; // of a tick count
+    int64_t offset;      // from the device's clock to ours, ns
+    bool aligned;        // once it is known
+};
+
 struct device {
     struct bn_device base;
     struct vk vk;
@@ -61,6 +73,7 @@ struct device {
     struct block *blocks;
     struct staging staging;
     uint64_t taken[VK_MAX_MEMORY_HEAPS]; // bytes of each heap that we allocated
+    struct measure measure;
     _Atomic uint64_t submissions, dispatches;
     _Atomic uint32_t last_op, lost;
 };

@@ -3,6 +3,8 @@
 #include <time.h>
 
 #include "devices/vulkan/command.h"
+#include "devices/vulkan/trace.h"
+#include "runtime/base/clock.h"
 
 enum { IN_FLIGHT = 64 };
 
@@ -12,6 +14,7 @@ struct flight {
     const uint32_t *stop;
     uint32_t stop_at;
     bool stopped;
+    uint64_t submitted_ns; // clock; 0 on a device that does not measure
 };
 
 struct queue {
@@ -21,6 +24,7 @@ struct queue {
     struct flight flights[IN_FLIGHT];
     uint64_t first, end; // flights that are not over; modulo IN_FLIGHT
     uint64_t value;      // the timeline as it was seen last
+    struct bn_spans spans;
 };
 
 void bn_vulkan_queue_close(struct bn_queue *base)
@@ -35,6 +39,7 @@ void bn_vulkan_queue_close(struct bn_queue *base)
         if (queue->fences[i])
             device->vk.DestroyFence(device->logical, queue->fences[i], NULL);
     pthread_mutex_unlock(&device->lock);
+    bn_spans_finish(&queue->spans, device->base.host);
     bn_free(device->base.host, queue);
 }
 
@@ -58,6 +63,10 @@ enum bn_result bn_vulkan_queue_open(struct bn_device *base, struct bn_queue **ou
     if (!queue)
         return bn_fail_memory(err, sizeof(*queue), "a queue");
     queue->base.device = base;
+    if (device_of(base)->measure.traced && bn_spans_init(&queue->spans, base->host, err) != BN_OK) {
+        bn_free(base->host, queue);
+        return BN_ERR_NO_MEMORY;
+    }
     VkResult native = create_sync(device_of(base), queue);
     if (native != VK_SUCCESS) {
         bn_vulkan_queue_close(&queue->base);
@@ -108,6 +117,9 @@ static VkResult look(struct device *device, struct queue *queue)
             break;
         }
         retire(&queue->flights[at]);
+        if (queue->flights[at].submitted_ns)
+            bn_vulkan_stamps_read(device, queue->flights[at].command, queue->flights[at].signal,
+                                  queue->flights[at].submitted_ns, &queue->spans);
         queue->value = queue->timeline ? queue->value : queue->flights[at].signal;
     }
     for (uint64_t i = queue->first; i != queue->end; i++)
@@ -171,7 +183,12 @@ enum bn_result bn_vulkan_submit(struct bn_queue *base, const struct bn_submissio
         result = bn_fail(err, BN_ERR_BUSY, "the queue holds %d submissions", IN_FLIGHT);
     if (native == VK_SUCCESS && result == BN_OK) {
         struct flight *flight = &queue->flights[queue->end % IN_FLIGHT];
-        *flight = (struct flight){command, submission->signal, submission->stop, submission->stop_at, false};
+        *flight = (struct flight){command,
+                                  submission->signal,
+                                  submission->stop,
+                                  submission->stop_at,
+                                  false,
+                                  device->measure.profiles ? bn_clock_ns() : 0};
         command->slot->status = BN_SLOT_OK;
         command->slot->skip = 0;
         if (stops(flight))
@@ -221,4 +238,18 @@ void bn_vulkan_wait(struct bn_queue *base, uint64_t value, uint64_t timeout_ns)
         device->vk.WaitSemaphores(device->logical, &info, timeout_ns);
     else
         clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
+}
+
+enum bn_result bn_vulkan_take_spans(struct bn_queue *base, struct bn_op_span *list, size_t capacity, size_t *count,
+                                    struct bn_error *err)
+{
+    struct queue *queue = (struct queue *)base;
+    struct device *device = device_of(base->device);
+    if (!queue->spans.list)
+        return bn_fail_at(err, BN_ERR_UNSUPPORTED, device->base.info.id, NULL, UINT64_MAX,
+                          "the device was not opened to trace its ops, or has no timestamps");
+    pthread_mutex_lock(&device->lock);
+    *count = bn_spans_take(&queue->spans, list, capacity);
+    pthread_mutex_unlock(&device->lock);
+    return BN_OK;
 }

@@ -163,6 +163,24 @@ BN_API BN_MUST_CHECK enum bn_result bn_queue_submit(struct bn_queue *queue, cons
 // The timeline now. Threads: any. Errors: BN_ERR_DEVICE_LOST.
 BN_API BN_MUST_CHECK enum bn_result bn_queue_poll(struct bn_queue *queue, uint64_t *value, struct bn_error *err);
 
+// When an op, or a part of it, ran on a queue. Times are those of CLOCK_MONOTONIC, ns; those of a device with a clock of its own
+// are right to some microseconds, never before the submission and never after its end was seen.
+struct bn_op_span {
+    uint64_t signal;   // of the submission
+    uint64_t start_ns; // when it began
+    uint64_t end_ns;   // when it was done
+    uint32_t op;       // index in the command; several spans in a row if it has parts
+    enum bn_op_kind kind;
+    uint32_t rows, cols; // of its weights, all matrices together; rows is 0 if it has none
+};
+
+// Moves out the oldest spans of submissions that are done, in the order in which they ran, at most `capacity`; *count: how
+// many. A queue keeps 16384 of them; older ones are gone. A command must not run twice at the same time then.
+// Threads: one at a time. Errors: BN_ERR_UNSUPPORTED (the device was opened without options.trace, or its driver does not
+//   measure), BN_ERR_ARGUMENT.
+BN_API BN_MUST_CHECK enum bn_result bn_queue_take_spans(struct bn_queue *queue, struct bn_op_span *list,
+                                                        size_t capacity, size_t *count, struct bn_error *err);
+
 // Waits until the timeline reaches `value`, and does the work if the device works on the caller's thread.
 // `timeout_ns`: UINT64_MAX for none; a device that works on the caller's thread looks at it between submissions only.
 // Threads: any; a value that no thread has submitted yet may be waited for.

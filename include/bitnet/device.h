@@ -78,6 +78,7 @@ struct bn_device_options {
     const char *fault;       // fault plan of a test, "null:submit@3=lost;alloc@2=oom"; NULL: $BITNET_FAULT
     bool profile;            // measure where the time goes: bn_device_get_profile
     enum bn_packing packing; // CPU: of ternary weights; BASE3 where the instruction set has it, else 2BIT
+    bool trace;              // keep when each op ran: bn_queue_take_spans
     const char *shaders;     // Vulkan: a folder whose NAME.spv replace built-in shaders; NULL: $BITNET_SHADER_DIR
 };
 

@@ -37,6 +37,29 @@ struct bn_engine_stats {
 // Threads: any; figures of a running step may be of different moments. Waits while the engine is taken to a device.
 BN_API void bn_engine_get_stats(const struct bn_engine *engine, struct bn_engine_stats *stats);
 
+// A trace: what the host and the queues of devices did when, in a file for https://ui.perfetto.dev (docs/traces.md).
+struct bn_trace;
+
+// Opens the file, so that a path that cannot be written is told now. The events are kept in memory, the last `n_events` of
+// them (0: 131072, 9 MiB), and written by bn_trace_write.
+// Ownership: the caller destroys *out, after the engines that write to it. Threads: any.
+// Errors: BN_ERR_ARGUMENT, BN_ERR_NO_MEMORY, BN_ERR_IO.
+BN_API BN_MUST_CHECK enum bn_result bn_trace_create(struct bn_runtime *runtime, const char *path, size_t n_events,
+                                                    struct bn_trace **out, struct bn_error *err);
+
+// Writes the file and closes it, once. No engine writes to the trace any more. Threads: one at a time.
+// Errors: BN_ERR_ARGUMENT, BN_ERR_IO.
+BN_API BN_MUST_CHECK enum bn_result bn_trace_write(struct bn_trace *trace, struct bn_error *err);
+
+// Threads: one at a time.
+BN_API void bn_trace_destroy(struct bn_trace *trace);
+
+// From now on the engine's steps are in the trace; NULL: no longer. The host has one track, each queue one of its own. On a
+// device that was opened with options.trace there is an event for each op, if its driver can tell; else one per submission,
+// as the host saw it. Costs some microseconds per step and op, and nothing while there is no trace.
+// Threads: one at a time per engine; engines of several threads may share a trace.
+BN_API void bn_engine_set_trace(struct bn_engine *engine, struct bn_trace *trace);
+
 #ifdef __cplusplus
 }
 #endif

@@ -102,6 +102,9 @@ struct bn_driver {
     // Optional, any thread; default: BN_ERR_UNSUPPORTED. See bn_device_get_profile.
     enum bn_result (*profile)(struct bn_device *device, struct bn_op_profile *list, size_t capacity, size_t *count,
                               struct bn_error *err);
+    // Optional; default: BN_ERR_UNSUPPORTED. See bn_queue_take_spans; devices/common/spans.h keeps them.
+    enum bn_result (*take_spans)(struct bn_queue *queue, struct bn_op_span *list, size_t capacity, size_t *count,
+                                 struct bn_error *err);
 };
 
 #ifdef __cplusplus

@@ -121,6 +121,18 @@ enum bn_result bn_queue_poll(struct bn_queue *queue, uint64_t *value, struct bn_
     return queue->device->driver->poll(queue, value, err);
 }
 
+enum bn_result bn_queue_take_spans(struct bn_queue *queue, struct bn_op_span *list, size_t capacity, size_t *count,
+                                   struct bn_error *err)
+{
+    if (!queue || !count || (!list && capacity))
+        return bn_fail(err, BN_ERR_ARGUMENT, "queue, count or list is NULL");
+    *count = 0;
+    if (!queue->device->driver->take_spans)
+        return bn_fail_at(err, BN_ERR_UNSUPPORTED, queue->device->info.id, NULL, UINT64_MAX,
+                          "the driver does not tell when its ops run");
+    return queue->device->driver->take_spans(queue, list, capacity, count, err);
+}
+
 enum { SPIN_NS = 50000, FIRST_NAP_NS = 20000, LAST_NAP_NS = 1000000 };
 
 // Waits a little, by the driver if it can do that without missing the end.

@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/thread.h"
 #include "runtime/sched/sched.h"
 
@@ -37,6 +38,10 @@ struct bn_engine {
     // What set_recovery said.
     enum bn_result (*recover)(void *user, struct bn_engine *engine, const struct bn_error *lost, struct bn_error *err);
     void *recover_user;
+    struct bn_trace *trace;         // NULL: none
+    const struct bn_queue *tracked; // whose track it is
+    uint32_t track;
+    uint64_t traced_to;          // timeline value up to which the driver told of its ops
     struct bn_engine_stats past; // counts of devices that it has left
     uint32_t
         chunk_rows; // most rows of the next chunk: n_batch, or less on a device that must not work for long at a time
@@ -83,6 +88,16 @@ void bn_pages_finish(struct bn_pages *pages, const struct bn_host *host);
 void bn_cancel_begin(struct bn_engine *engine, struct bn_step_item *items, size_t n_items);
 void bn_cancel_end(struct bn_engine *engine, struct bn_step_item *items, size_t n_items);
 bool bn_session_is_cancelled(const struct bn_session *session);
+
+// trace.c. An event of the host that began at `start` and ends now, with what its kind tells; nothing without a trace.
+enum bn_phase { BN_PHASE_STEP, BN_PHASE_BATCH, BN_PHASE_SUBMIT, BN_PHASE_WAIT, BN_PHASE_SAMPLE, BN_PHASE_RECOVER };
+void bn_trace_phase(struct bn_trace *trace, enum bn_phase phase, uint64_t start, uint64_t a, uint64_t b, uint64_t c);
+// A submission is done that the device began at `since` or later. There is a trace.
+void bn_trace_submission(struct bn_engine *engine, uint64_t value, uint64_t since);
+static inline uint64_t bn_trace_start(const struct bn_trace *trace)
+{
+    return trace ? bn_clock_ns() : 0;
+}
 
 // sample.c. As bn_session_sample and bn_session_sample_top, from what a step gave; `no_end`: end tokens are never chosen.
 enum bn_result bn_sample(struct bn_session *session, const struct bn_step_item *item, bool no_end, int32_t *token,

@@ -197,9 +197,12 @@ enum bn_result bn_sample(struct bn_session *session, const struct bn_step_item *
                          struct bn_error *err)
 {
     struct source source = {item->logits, NULL, session->engine->model->info.n_vocab};
+    uint64_t start = bn_trace_start(session->engine->trace);
     if (item->top)
         source = (struct source){NULL, item->top->candidates, item->top->n};
-    return sample(session, source, no_end, token, err);
+    enum bn_result result = sample(session, source, no_end, token, err);
+    bn_trace_phase(session->engine->trace, BN_PHASE_SAMPLE, start, 0, 0, 0);
+    return result;
 }
 
 enum bn_result bn_session_sample(struct bn_session *session, const float *logits, int32_t *token, struct bn_error *err)

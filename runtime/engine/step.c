@@ -122,6 +122,7 @@ static enum bn_result submit_chunk(struct step *step, const struct bn_slot_copy 
 {
     struct bn_engine *engine = step->engine;
     struct bn_slot *slot;
+    uint64_t start = bn_trace_start(engine->trace);
     enum bn_result result = bn_sched_begin(&engine->sched, &slot, step->err);
     if (result != BN_OK)
         return result;
@@ -137,15 +138,18 @@ static enum bn_result submit_chunk(struct step *step, const struct bn_slot_copy 
         }
     }
     size_t rows = slot->n_rows, outputs = slot->n_outputs;
-    uint64_t value;
+    uint64_t value = engine->sched.submitted + 1;
+    bn_trace_phase(engine->trace, BN_PHASE_BATCH, start, rows, outputs, value);
+    uint64_t since = bn_clock_ns();
     result = bn_sched_submit(&engine->sched, &engine->stop, engine->step, &value, step->err);
     if (result != BN_OK)
         return result;
     step->filled += rows;
     step->n_outputs += outputs;
     step->in_flight[step->n_in_flight].value = value;
-    step->in_flight[step->n_in_flight].since = bn_clock_ns();
+    step->in_flight[step->n_in_flight].since = since;
     step->in_flight[step->n_in_flight++].rows = rows;
+    bn_trace_phase(engine->trace, BN_PHASE_SUBMIT, since, rows, outputs, value);
     atomic_fetch_add_explicit(&engine->rows, rows, memory_order_relaxed);
     atomic_fetch_add_explicit(&engine->outputs, outputs, memory_order_relaxed);
     return BN_OK;
@@ -177,9 +181,14 @@ static enum bn_result finish_oldest(struct step *step)
     uint64_t since = step->in_flight[0].since;
     step->in_flight[0] = step->in_flight[1];
     step->n_in_flight--;
+    uint64_t start = bn_trace_start(engine->trace);
     enum bn_result result = bn_sched_wait(&engine->sched, value, step->err);
     if (result != BN_OK)
         return result;
+    if (engine->trace) {
+        bn_trace_phase(engine->trace, BN_PHASE_WAIT, start, rows, 0, value);
+        bn_trace_submission(engine, value, since > engine->idle_since ? since : engine->idle_since);
+    }
     adapt_chunk(engine, rows, since);
     const struct bn_slot *slot = bn_sched_slot_of(&engine->sched, value);
     if (slot->status == BN_SLOT_STOPPED)
@@ -331,10 +340,12 @@ static enum bn_result recover(struct step *step, struct bn_slot_copy *copies)
 {
     struct bn_engine *engine = step->engine;
     struct bn_error lost = *step->err;
+    uint64_t start = bn_trace_start(engine->trace);
     give_back(step, copies);
     enum bn_result result = engine->recover(engine->recover_user, engine, &lost, step->err);
     if (result == BN_OK && !engine->device)
         return bn_fail(step->err, BN_ERR_DEVICE_LOST, "the engine was not taken to another device");
+    bn_trace_phase(engine->trace, BN_PHASE_RECOVER, start, 0, 0, 0);
     if (result == BN_OK)
         atomic_fetch_add_explicit(&engine->recoveries, 1, memory_order_relaxed);
     return result;
@@ -386,6 +397,7 @@ static enum bn_result run_step(struct bn_engine *engine, struct bn_step_item *it
     enum bn_result first = BN_OK;
     memset(&failure, 0, sizeof(failure));
     struct step step;
+    uint64_t start = bn_trace_start(engine->trace);
     bool fresh = true;
     do {
         step = (struct step){.engine = engine, .items = items, .n_items = n_items, .err = &failure};
@@ -399,6 +411,7 @@ static enum bn_result run_step(struct bn_engine *engine, struct bn_step_item *it
     } while (result == BN_ERR_DEVICE_LOST && engine->recover && (result = recover(&step, copies)) == BN_OK);
     settle(&step, copies, result);
     bn_cancel_end(engine, items, n_items);
+    bn_trace_phase(engine->trace, BN_PHASE_STEP, start, n_items, step.n_rows, 0);
     for (size_t i = 0; i < n_items && first == BN_OK; i++) {
         first = items[i].result;
         if (first == BN_ERR_CANCELLED && result != BN_ERR_CANCELLED)

@@ -17,8 +17,9 @@ USES = {
     "--threads": ["-t1"], "--isa": ["--isa", "scalar"], "--wait": ["--wait", "spin"],
     "--mmap": ["--no-mmap"], "--packing": ["--packing", "base3"], "--on-device-lost": ["--on-device-lost", "cpu"],
     "--head": ["--head", "scan"], "--fault": ["--fault", ""],
-    "--log-probs": ["--log-probs", "0"], "--perplexity": [], "--embedding": ["--embed"],
-    "--cache-type": ["--cache-type", "int8"], "--activation-planes": ["--activation-planes", "2"], "--json": ["--json"] if HAVE_JSON else [],
+    "--log-probs": ["--log-probs", "0"], "--trace": ["--trace", os.devnull], "--perplexity": [], "--embedding": ["--embed"],
+    "--cache-type": ["--cache-type", "int8"],
+    "--activation-planes": ["--activation-planes", "2"], "--json": ["--json"] if HAVE_JSON else [],
     "--verbose": ["-v"], "--quiet": ["-q"], "--log": ["--log", "debug"], "--color": ["--color=never"],
     "--help": ["-h"], "--version": ["--version"],
 }

@@ -29,7 +29,7 @@ struct settings {
     const char *mem;
     int head;
     uint32_t top_k;
-    const char *plot;
+    const char *plot, *trace;
     bool kernels, breakdown, tune;
     int output;
     bool json, csv, quiet;
@@ -184,6 +184,8 @@ struct bench {
     size_t n_results;
     struct kernel_result *kernels;
     size_t n_kernels;
+    struct bn_runtime *runtime; // of the trace, which outlives those of the tests
+    struct bn_trace *trace;     // NULL: none
 };
 
 // All functions below return an exit code; what is not 0 has been told.

@@ -80,6 +80,17 @@ static void bench_finish(struct bench *bench)
     free(bench->limits);
     free(bench->kernels);
     free(bench->model_path);
+    bn_trace_destroy(bench->trace);
+    bn_runtime_destroy(bench->runtime);
+}
+
+static int open_trace(struct bench *bench)
+{
+    struct bn_error err = {0};
+    if (bn_runtime_create(NULL, &bench->runtime, &err) ||
+        bn_trace_create(bench->runtime, bench->settings.trace, 0, &bench->trace, &err))
+        return tool_fail(PROGRAM, &err, NULL);
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -94,10 +105,17 @@ int main(int argc, char **argv)
         exit_code = tool_json_missing(PROGRAM);
     if (go && !exit_code && bench.settings.plot)
         exit_code = plot_check(bench.settings.plot);
+    if (go && !exit_code && bench.settings.trace)
+        exit_code = open_trace(&bench);
     if (go && !exit_code)
         exit_code = bench.settings.kernels ? kernels_run(&bench)
                     : bench.settings.tune  ? tune_run(&bench)
                                            : tests_run(&bench);
+    if (bench.trace) {
+        struct bn_error err = {0};
+        int trace_exit = bn_trace_write(bench.trace, &err) ? tool_fail(PROGRAM, &err, NULL) : 0;
+        exit_code = exit_code ? exit_code : trace_exit;
+    }
     if (go && !exit_code)
         exit_code = bench.settings.output == OUTPUT_JSON ? report_print_json(&bench) : report_print(&bench);
     if (go && !exit_code && bench.settings.plot)

@@ -144,6 +144,10 @@ static const struct tool_option options[] = {
      .names = "--breakdown",
      TOOL_FLAG(S, breakdown),
      .help = "where a token's time goes, op by op, and what waiting costs; looking at the clock takes a little of it"},
+    {.names = "--trace",
+     TOOL_STRING(S, trace),
+     .arg = "FILE",
+     .help = "write what host and device did when, for ui.perfetto.dev; this takes a little of the speed"},
     {.names = "--tune",
      TOOL_FLAG(S, tune),
      .help = "find the threads, and the form and place of weights, with which this model decodes fastest; what was "
@@ -344,8 +348,9 @@ static int check(struct settings *settings)
         wrong = "-o, --json and --csv: give one";
     else if (settings->model && settings->synthetic)
         wrong = "-m and --synthetic: give one";
-    else if (settings->kernels && (settings->model || settings->synthetic || settings->breakdown || settings->plot))
-        wrong = "--kernels needs no model: leave out -m, --synthetic, --breakdown and --plot";
+    else if (settings->kernels &&
+             (settings->model || settings->synthetic || settings->breakdown || settings->plot || settings->trace))
+        wrong = "--kernels needs no model: leave out -m, --synthetic, --breakdown, --plot and --trace";
     else if (settings->device && settings->device[strspn(settings->device, "0123456789,")] == '\0')
         wrong = "-d names the device; positions before the test are --depth";
     if (settings->json)

@@ -43,6 +43,8 @@ int rig_open_device(struct rig *rig, const struct bench *bench, uint32_t threads
     options.packing = (enum bn_packing)bench->settings.packing;
     options.isa = bench->settings.isa;
     options.profile = bench->settings.breakdown;
+    options.trace = bench->trace != NULL;
+    rig->trace = bench->trace;
     if (bn_device_open(rig->runtime, bench->settings.device, &options, &rig->device, &err))
         return tool_fail_device(PROGRAM, &err, NULL);
     return 0;
@@ -66,6 +68,7 @@ int rig_open_engine(struct rig *rig, const struct bn_engine_config *config)
     uint64_t before = machine_huge_bytes(NULL);
     if (bn_engine_create(rig->runtime, rig->model, rig->device, config, &rig->engine, &err))
         return tool_fail_device(PROGRAM, &err, "fewer --sessions or a smaller --depth need less memory");
+    bn_engine_set_trace(rig->engine, rig->trace);
     uint64_t after = machine_huge_bytes(NULL);
     BN_INIT(rig->stats);
     bn_engine_get_stats(rig->engine, &rig->stats);

@@ -13,6 +13,7 @@ struct rig {
     size_t n_sessions;
     struct bn_engine_stats stats; // when the engine was new
     double huge_share;            // of the weights copied; NaN if none was
+    struct bn_trace *trace;       // of the bench; NULL: none
 };
 
 // threads 0: the device's choice. On failure rig_close is still to be called.

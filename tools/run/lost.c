@@ -20,6 +20,7 @@ int run_open_device(struct run *run, const char *selector, struct bn_error *err)
     options.packing = (enum bn_packing)settings->packing;
     options.isa = settings->isa;
     options.fault = settings->fault;
+    options.trace = settings->trace != NULL;
     return bn_device_open(run->runtime, selector, &options, &run->device, err);
 }
 

@@ -142,6 +142,8 @@ int main(int argc, char **argv)
             exit_code = run_perplexity(&run);
         else
             exit_code = start(&run);
+        int trace_exit = run_write_trace(&run);
+        exit_code = exit_code ? exit_code : trace_exit;
         if (!exit_code)
             exit_code = tool_out_finish(&run.out, PROGRAM);
         if (!exit_code && !run.settings.list_devices)

@@ -40,7 +40,17 @@ static int open_runtime(struct run *run)
     BN_INIT(config);
     config.log = print_message;
     config.log_user = run;
-    return bn_runtime_create(&config, &run->runtime, &err) ? tool_fail(PROGRAM, &err, NULL) : 0;
+    if (bn_runtime_create(&config, &run->runtime, &err))
+        return tool_fail(PROGRAM, &err, NULL);
+    if (run->settings.trace && bn_trace_create(run->runtime, run->settings.trace, 0, &run->trace, &err))
+        return tool_fail(PROGRAM, &err, NULL);
+    return 0;
+}
+
+int run_write_trace(struct run *run)
+{
+    struct bn_error err = {0};
+    return run->trace && bn_trace_write(run->trace, &err) ? tool_fail(PROGRAM, &err, NULL) : 0;
 }
 
 static int open_model(struct run *run)
@@ -151,6 +161,7 @@ int run_open(struct run *run, uint32_t n_ctx, uint32_t n_outputs)
     if (result)
         return tool_fail_device(PROGRAM, &err, config.kv_type ? "--cache-type f16 works on every device" : NULL);
     run_watch_device(run);
+    bn_engine_set_trace(run->engine, run->trace);
     return open_session(run);
 }
 
@@ -158,6 +169,7 @@ void run_close(struct run *run)
 {
     bn_session_destroy(run->session);
     bn_engine_destroy(run->engine);
+    bn_trace_destroy(run->trace);
     bn_device_close(run->device);
     bn_model_destroy(run->model);
     bn_runtime_destroy(run->runtime);

@@ -210,6 +210,11 @@ static const struct tool_option options[] = {
      .help =
          "perplexity of a text (- for stdin) as llama-perplexity counts it: windows of -c tokens, second half scored"},
 
+    {.names = "--trace",
+     TOOL_STRING(S, trace),
+     .arg = "FILE",
+     .help = "write what host and device did when, for ui.perfetto.dev"},
+
     {.group = "Output", .names = "--json", TOOL_FLAG(S, json), .help = "one JSON object on stdout instead of text"},
     {.names = "-v --verbose", TOOL_FLAG(S, verbose), .help = "say more: --log info, and what the engine uses"},
     {.names = "-q --quiet", TOOL_FLAG(S, quiet), .help = "errors only: no figures"},

@@ -34,7 +34,7 @@ struct settings {
     uint32_t threads;
     int head, wait, packing, mmap, on_device_lost, cache_type;
     int64_t log_probs;
-    const char *perplexity;
+    const char *perplexity, *trace;
     bool json, verbose, quiet;
     int log, color;
 };
@@ -60,6 +60,7 @@ struct run {
     struct bn_device *device;
     struct bn_engine *engine;
     struct bn_session *session;
+    struct bn_trace *trace; // NULL: none
     const struct bn_tokenizer *tokenizer;
     struct figures figures;
     unsigned losses;      // of the device, since the session grew
@@ -72,6 +73,8 @@ struct run {
 // Opens the model, the device, the engine and a session. n_ctx 0: see struct bn_engine_config.
 int run_open(struct run *run, uint32_t n_ctx, uint32_t n_outputs);
 void run_close(struct run *run);
+// Writes the trace, if there is one.
+int run_write_trace(struct run *run);
 
 // lost.c. Opens run->device; returns what the library says.
 int run_open_device(struct run *run, const char *selector, struct bn_error *err);
