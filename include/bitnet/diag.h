@@ -30,8 +30,9 @@ struct bn_engine_stats {
     uint64_t work_bytes;            // activations, slots, tables, logits
     uint32_t pages_total;           // pages of the KV pool, 64 positions each
     uint32_t pages_used;            // of them, those that sessions hold
-    uint64_t recoveries;            // times that a step went on after the device was lost
-    uint64_t restored_rows;         // of `rows`, those computed again because a device was lost or left
+    uint64_t wait_ns;       // time that steps waited for the device; on a device without threads of its own, its work
+    uint64_t recoveries;    // times that a step went on after the device was lost
+    uint64_t restored_rows; // of `rows`, those computed again because a device was lost or left
 };
 
 // Threads: any; figures of a running step may be of different moments. Waits while the engine is taken to a device.

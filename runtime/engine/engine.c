@@ -371,6 +371,7 @@ void bn_engine_get_stats(const struct bn_engine *engine, struct bn_engine_stats 
         .work_bytes = engine->kv ? engine->work->size + engine->results->size + engine->rope->size : 0,
         .pages_total = engine->pages.n,
         .pages_used = engine->pages.n - engine->pages.n_free,
+        .wait_ns = atomic_load(&engine->wait_ns),
         .recoveries = atomic_load(&engine->recoveries),
         .restored_rows = atomic_load(&engine->restored),
     };

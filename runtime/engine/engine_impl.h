@@ -57,7 +57,7 @@ struct bn_engine {
     uint32_t stop; // step number to be stopped; accessed with __atomic builtins, the device reads it
     uint32_t step;
     uint32_t n_ends; // end tokens of the vocabulary
-    _Atomic uint64_t rows, outputs, scanned, rescored, recoveries, restored;
+    _Atomic uint64_t rows, outputs, scanned, rescored, recoveries, restored, wait_ns;
 };
 
 struct bn_session {

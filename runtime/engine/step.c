@@ -181,8 +181,9 @@ static enum bn_result finish_oldest(struct step *step)
     uint64_t since = step->in_flight[0].since;
     step->in_flight[0] = step->in_flight[1];
     step->n_in_flight--;
-    uint64_t start = bn_trace_start(engine->trace);
+    uint64_t start = bn_clock_ns();
     enum bn_result result = bn_sched_wait(&engine->sched, value, step->err);
+    atomic_fetch_add_explicit(&engine->wait_ns, bn_clock_ns() - start, memory_order_relaxed);
     if (result != BN_OK)
         return result;
     if (engine->trace) {

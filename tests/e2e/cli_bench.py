@@ -45,6 +45,8 @@ class Json(unittest.TestCase):
             achieved = row["tokens_per_second_median"] * row["bytes_per_token"] / 1e9
             self.assertAlmostEqual(row["achieved_gb_per_second"] / achieved, 1, places=6)
             self.assertIn(row["read_gb_per_second"], (row["read_gb_per_second_4k"], row["read_gb_per_second_huge"]))
+            self.assertAlmostEqual(row["bandwidth_share"], row["achieved_gb_per_second"] / row["read_gb_per_second"], places=6)
+            self.assertEqual((row["copy_gb_per_second"], row["dispatches_per_token"]), (None, None))
             self.assertTrue(row["joules_per_token"] is not None or "energy" in row["note"])
         # A token reads every weight once; a prompt of 8 shares them between its tokens.
         self.assertGreater(decode["bytes_per_token"], 0.9 * 2064480)
@@ -105,6 +107,34 @@ class Json(unittest.TestCase):
         row = objects("--no-limits", "--isa", "scalar", "-p", "0", "--wait", "spin")[0]
         self.assertEqual(row["isa"], "scalar")
         self.assertEqual(objects("--no-limits", "-p", "0", "-d", "null")[0]["device"], "null")
+
+
+    def on_a_device(self, device, dispatches):
+        rows = objects("-d", device, "-p", "8", "-n", "4", "--sessions", "1,3", "--mem", "1M")
+        self.assertEqual([row["test"] for row in rows], ["pp8", "tg4", "tg4 x3"])
+        for row, per_token in zip(rows, (1 / 8, 1, 1 / 3), strict=True):
+            self.assertGreater(row["copy_gb_per_second"], 0)
+            self.assertIsNone(row["read_gb_per_second"])
+            self.assertAlmostEqual(row["bandwidth_share"] * row["copy_gb_per_second"] / row["achieved_gb_per_second"], 1, places=5)
+            self.assertAlmostEqual(row["submissions_per_token"], per_token, places=6)
+            self.assertGreater(row["host_us_per_token"], 0)
+            self.assertLessEqual(row["host_us_per_token"], 1.01e6 / min(row["tokens_per_second_samples"]))
+            self.assertEqual(row["dispatches_per_token"] is None, not dispatches)
+        if dispatches:
+            self.assertLessEqual(rows[1]["dispatches_per_token"], 5 * 6 + 6)
+
+    def test_null(self):
+        self.on_a_device("null", False)
+
+    @unittest.skipUnless(call(BENCH, "-m", MODEL, "-d", "vulkan", "-p", "1", "-n", "0", "--no-limits", "-r", "1").code == 0,
+                         "no Vulkan device")
+    def test_vulkan(self):
+        self.on_a_device("vulkan", True)
+        row, = objects("-d", "vulkan", "-p", "0", "-n", "4", "--breakdown", "--no-limits")
+        ops = {entry["op"]: entry for entry in row["breakdown"]}
+        self.assertAlmostEqual(sum(entry["barriers_per_token"] for op, entry in ops.items() if op),
+                               row["dispatches_per_token"], places=6)
+        self.assertTrue(any(op and op.startswith("attention") for op in ops), list(ops))
 
 
 class Tables(unittest.TestCase):

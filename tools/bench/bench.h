@@ -145,7 +145,10 @@ struct result {
     double macs_per_token;
     double achieved_gb;           // per second, at the median
     double read_gb, read_best_gb; // of the pages that the weights lie in
-    double int8_share;            // of the peak, at the median
+    double copy_gb;         // per second, read and written, of the device's copy op; where the host's reads say nothing
+    double bandwidth_share; // achieved, of what was read or copied
+    double submissions, dispatches, host_us; // per token; host_us: a step's time but for what it waits
+    double int8_share;                       // of the peak, at the median
     double joules_per_token;
     const char *head;              // its layout
     bool scanned;                  // through the scan copy
@@ -178,6 +181,7 @@ struct bench {
     char *model_path; // NULL without tests
     struct model_note model;
     char machine[96];      // what the device calls itself
+    double copy_gb;        // of it, the last one measured; 0: none
     struct limits *limits; // one per thread count
     size_t n_limits;
     struct result *results;

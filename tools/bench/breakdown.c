@@ -1,6 +1,7 @@
 // Where a token's time goes, from the device's profile of ops.
 #include "bench/bench.h"
 
+#include <math.h>
 #include <stdio.h>
 
 size_t breakdown_rows(const struct result *result, struct breakdown_row *rows, size_t capacity, double *rest_us)
@@ -15,7 +16,7 @@ size_t breakdown_rows(const struct result *result, struct breakdown_row *rows, s
         // In phases that all threads work on together, what is not work is waiting: for the start, for more to do, for
         // the others. Counted as if all threads waited alike.
         double together = (double)(p->ns - p->alone_ns), work = (double)(p->work_ns - p->alone_ns);
-        double waiting = together - work / result->threads;
+        double waiting = result->threads ? together - work / result->threads : NAN; // a device does not tell
         if (p->rows)
             snprintf(row->op, sizeof row->op, "%s %ux%u", bn_op_name(p->kind), p->rows, p->cols);
         else
@@ -23,7 +24,7 @@ size_t breakdown_rows(const struct result *result, struct breakdown_row *rows, s
         row->calls = (double)p->runs / tokens;
         row->us = (double)p->ns * 1e-3 / tokens;
         row->share = row->us / total_us;
-        row->wait_share = p->ns ? (waiting > 0 ? waiting : 0) / (double)p->ns : 0;
+        row->wait_share = isnan(waiting) ? NAN : p->ns ? fmax(waiting, 0) / (double)p->ns : 0;
         row->barriers = (double)p->barriers / tokens;
         known_us += row->us;
         n++;

@@ -62,23 +62,26 @@ static void print_tests(struct bench *bench)
 {
     print(bench,
           "| model | size | params | device | threads | pages | test | tokens/s | p50 ms | p99 ms | MB/token | GB/s | "
-          "of read | of int8 | J/token |\n");
-    print(bench, "|---|--:|--:|---|--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
+          "of bandwidth | of int8 | submissions | dispatches | host us | J/token |\n");
+    print(bench, "|---|--:|--:|---|--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n");
     for (size_t i = 0; i < bench->n_results; i++) {
         const struct result *r = &bench->results[i];
         print(bench,
-              "| %s | %.1f MiB | %.2f M | %s%s%s | %u | %s | %s | %s ± %s | %s | %s | %s | %s | %s | %s | %s |\n",
+              "| %s | %.1f MiB | %.2f M | %s%s%s | %u | %s | %s | %s ± %s | %s | %s | %s | %s | %s | %s | %s | %s | %s "
+              "| %s |\n",
               report_model(bench), (double)bench->model.bytes / 1048576.0, (double)bench->model.n_params * 1e-6,
               r->device, r->isa[0] ? " " : "", r->isa, r->threads, report_pages(r), r->test, NUMBER(2, r->mean),
               NUMBER(2, r->stdev), NUMBER(2, r->p50_ms), NUMBER(2, r->p99_ms), NUMBER(2, r->bytes_per_token * 1e-6),
-              NUMBER(2, r->achieved_gb), PERCENT(r->achieved_gb / r->read_gb), PERCENT(r->int8_share),
-              NUMBER(3, r->joules_per_token));
+              NUMBER(2, r->achieved_gb), PERCENT(r->bandwidth_share), PERCENT(r->int8_share), NUMBER(2, r->submissions),
+              NUMBER(2, r->dispatches), NUMBER(2, r->host_us), NUMBER(3, r->joules_per_token));
     }
     print(bench, "\n");
 }
 
 static void print_limits(struct bench *bench)
 {
+    if (bench->copy_gb > 0)
+        print(bench, "copies %.2f GB/s, read and written\n", bench->copy_gb);
     if (!bench->n_limits)
         return;
     print(bench, "| read loop, GB/s |");
@@ -121,8 +124,8 @@ static void print_breakdown(struct bench *bench, const struct result *result)
     struct breakdown_row all = {.op = "all"};
     double waiting = 0;
     for (size_t i = 0; i < n; i++) {
-        print(bench, "| %s | %.2f | %.2f | %.1f %% | %.1f %% | %.2f |\n", rows[i].op, rows[i].calls, rows[i].us,
-              rows[i].share * 100, rows[i].wait_share * 100, rows[i].barriers);
+        print(bench, "| %s | %.2f | %.2f | %.1f %% | %s | %.2f |\n", rows[i].op, rows[i].calls, rows[i].us,
+              rows[i].share * 100, PERCENT(rows[i].wait_share), rows[i].barriers);
         all.calls += rows[i].calls;
         all.us += rows[i].us;
         all.share += rows[i].share;
@@ -130,8 +133,8 @@ static void print_breakdown(struct bench *bench, const struct result *result)
         waiting += rows[i].us * rows[i].wait_share;
     }
     print(bench, "| outside of ops | | %.2f | %.1f %% | | |\n", rest_us, (1 - all.share) * 100);
-    print(bench, "| all | %.2f | %.2f | 100 %% | %.1f %% | %.2f |\n", all.calls, all.us + rest_us,
-          waiting / (all.us + rest_us) * 100, all.barriers);
+    print(bench, "| all | %.2f | %.2f | 100 %% | %s | %.2f |\n", all.calls, all.us + rest_us,
+          PERCENT(waiting / (all.us + rest_us)), all.barriers);
 }
 
 static void print_kernels(struct bench *bench)
@@ -176,7 +179,8 @@ static void print_csv_header(struct bench *bench)
           "n_ubatch,batch,n_prompt,n_gen,depth,sessions,tokens_per_second,tokens_per_second_stdev,"
           "tokens_per_second_median,token_p50_ms,token_p99_ms,bytes_per_token,achieved_gb_per_second,"
           "read_gb_per_second,read_gb_per_second_4k,read_gb_per_second_huge,int8_gmac_per_second,int8_peak_share,"
-          "head,rescored_rows,joules_per_token,cache_type\n");
+          "head,rescored_rows,joules_per_token,cache_type,copy_gb_per_second,bandwidth_share,"
+          "submissions_per_token,dispatches_per_token,host_us_per_token\n");
 }
 
 // A field between quotes, as RFC 4180 wants them.
@@ -239,7 +243,12 @@ static void print_csv(struct bench *bench)
         print_quoted(bench, head);
         print_field(bench, r->rescored, ',');
         print_field(bench, r->joules_per_token, ',');
-        print(bench, "%s\n", r->kv_type == BN_KV_INT8 ? "int8" : "f16");
+        print(bench, "%s,", r->kv_type == BN_KV_INT8 ? "int8" : "f16");
+        print_field(bench, r->copy_gb, ',');
+        print_field(bench, r->bandwidth_share, ',');
+        print_field(bench, r->submissions, ',');
+        print_field(bench, r->dispatches, ',');
+        print_field(bench, r->host_us, '\n');
     }
 }
 

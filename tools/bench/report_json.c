@@ -106,6 +106,11 @@ static json_t *object_of(const struct bench *bench, const struct result *r)
         {"joules_per_token", r->joules_per_token},
         {"huge_page_share", r->huge_share},
         {"rescored_rows", r->rescored},
+        {"copy_gb_per_second", r->copy_gb},
+        {"bandwidth_share", r->bandwidth_share},
+        {"submissions_per_token", r->submissions},
+        {"dispatches_per_token", r->dispatches},
+        {"host_us_per_token", r->host_us},
     };
     const struct {
         const char *name;

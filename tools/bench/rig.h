@@ -25,4 +25,7 @@ void rig_close_sessions(struct rig *rig);
 void rig_close_engine(struct rig *rig);
 void rig_close(struct rig *rig);
 
+// copy.c. GB/s, read and written, of the device's copy op; at most `mem` bytes are copied.
+int copy_measure(const struct rig *rig, size_t mem, double *gb);
+
 #endif

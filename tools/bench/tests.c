@@ -137,7 +137,7 @@ static int take_profile(const struct rig *rig, struct bn_op_profile *list, size_
 {
     struct bn_error err = {0};
     if (bn_device_get_profile(rig->device, list, MAX_PROFILE, n, &err))
-        return tool_fail_device(PROGRAM, &err, "--breakdown works on the cpu");
+        return tool_fail_device(PROGRAM, &err, "without --breakdown the test works");
     *n = *n < MAX_PROFILE ? *n : MAX_PROFILE;
     return 0;
 }
@@ -194,9 +194,11 @@ static int measure(struct bench *bench, struct run *run, struct result *result)
         exit_code = repeat(run, &seconds);
     run->n_gaps = run->n_fallbacks = 0;
     struct bn_engine_stats first, last;
+    struct bn_device_status device_first, device_last;
     BN_INIT(first);
     BN_INIT(last);
     bn_engine_get_stats(run->rig->engine, &first);
+    bn_device_get_status(run->rig->device, &device_first);
     if (!exit_code && bench->settings.breakdown)
         exit_code = take_profile(run->rig, before, &n);
     double joules = machine_joules();
@@ -208,6 +210,12 @@ static int measure(struct bench *bench, struct run *run, struct result *result)
     }
     joules = machine_joules_between(joules, machine_joules());
     bn_engine_get_stats(run->rig->engine, &last);
+    bn_device_get_status(run->rig->device, &device_last);
+    double tokens = ((double)test->n_prompt + test->n_gen) * test->sessions * (double)result->n_samples;
+    result->submissions = (double)(device_last.submissions - device_first.submissions) / tokens;
+    result->dispatches =
+        device_last.dispatches ? (double)(device_last.dispatches - device_first.dispatches) / tokens : NAN;
+    result->host_us = (total * 1e6 - (double)(last.wait_ns - first.wait_ns) * 1e-3) / tokens;
     result->scanned = last.scanned > first.scanned;
     result->rescored =
         result->scanned ? (double)(last.rescored - first.rescored) / (double)(last.scanned - first.scanned) : NAN;
@@ -244,6 +252,8 @@ static int run_test(struct bench *bench, struct rig *rig, const struct test *tes
                               .achieved_gb = NAN,
                               .read_gb = NAN,
                               .read_best_gb = NAN,
+                              .copy_gb = NAN,
+                              .bandwidth_share = NAN,
                               .int8_share = NAN};
     snprintf(result->test, sizeof result->test, "%s", test->name);
     snprintf(result->device, sizeof result->device, "%s", device->id);
@@ -409,12 +419,14 @@ static int run_pages(struct bench *bench, uint32_t threads, enum pages pages)
 }
 
 // What the tests of this thread count came to, against what the machine can do.
-static void compare_with_limits(struct bench *bench, size_t first, const struct limits *limits)
+static void compare_with_limits(struct bench *bench, size_t first, const struct limits *limits, double copy_gb)
 {
     for (size_t i = first; i < bench->n_results; i++) {
         struct result *result = &bench->results[i];
         enum pages pages = result->huge_share > 0.5 ? PAGES_HUGE : PAGES_SMALL;
         result->achieved_gb = result->median * result->bytes_per_token * 1e-9;
+        result->copy_gb = copy_gb;
+        result->bandwidth_share = result->achieved_gb / (limits ? limits->read_gb[pages] : copy_gb);
         if (limits) {
             result->read_gb = limits->read_gb[pages];
             result->read_best_gb = limits->best_gb[pages];
@@ -433,11 +445,17 @@ static int run_threads(struct bench *bench, uint32_t threads)
 {
     struct rig rig;
     size_t first = bench->n_results;
+    double copy_gb = NAN;
     int exit_code = rig_open_device(&rig, bench, threads, PAGES_HUGE);
     if (!exit_code) {
         const struct bn_device_info *info = bn_device_get_info(rig.device);
         threads = info->threads;
         snprintf(bench->machine, sizeof bench->machine, "%s", info->name);
+        if (bench->settings.limits && !threads && bn_device_supports(rig.device, BN_OP_COPY, BN_LAYOUT_COUNT)) {
+            bench_progress(bench, "copying in the memory of %s", info->name);
+            exit_code = copy_measure(&rig, bench->plan.mem, &copy_gb);
+            bench->copy_gb = copy_gb;
+        }
     }
     rig_close(&rig);
     if (exit_code)
@@ -457,7 +475,7 @@ static int run_threads(struct bench *bench, uint32_t threads)
     if (limits && !exit_code && bench->n_results > first)
         exit_code = measure_limits(bench, limits, threads, "after the tests");
     if (!exit_code)
-        compare_with_limits(bench, first, limits);
+        compare_with_limits(bench, first, limits, copy_gb);
     return exit_code;
 }
 
