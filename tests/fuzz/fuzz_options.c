@@ -72,7 +72,8 @@ void tool_say(const char *program, const char *format, ...)
     said++;
 }
 
-static void check_value(const struct tool_option *row, const void *at)
+// `unset`: the value is the program's default, which may lie outside of what the option takes.
+static void check_value(const struct tool_option *row, const void *at, bool unset)
 {
     bool limited = row->min != 0 || row->max != 0;
     double number = row->min;
@@ -111,7 +112,7 @@ static void check_value(const struct tool_option *row, const void *at)
         break;
     }
     require(isfinite(number));
-    require(!limited || row->type == TOOL_TYPE_WORD ||
+    require(!limited || unset || row->type == TOOL_TYPE_WORD ||
             (number >= (double)(float)row->min && number <= (double)(float)row->max));
 }
 
@@ -122,8 +123,12 @@ static void parse(const struct tool_program *program, void *target, int argc, ch
     said = 0;
     if (tool_parse(program, target, argc, argv, &operands, &exit_code)) {
         require(said == 0 && operands.n <= program->max_operands);
-        for (size_t i = 0; i < program->n_options; i++)
-            check_value(&program->options[i], (const char *)target + program->options[i].offset);
+        for (size_t i = 0; i < program->n_options; i++) {
+            const struct tool_option *row = &program->options[i];
+            const char *at = (const char *)target + row->offset, *unset = (const char *)program->defaults + row->offset;
+            bool is_number = row->type == TOOL_TYPE_U32 || row->type == TOOL_TYPE_FLOAT;
+            check_value(row, at, is_number && memcmp(at, unset, sizeof(uint32_t)) == 0);
+        }
     } else {
         require((exit_code == 0 && said == 0) || (exit_code == 2 && said > 0));
     }
