@@ -7,13 +7,15 @@
 #include "devices/common/host_buffer.h"
 #include "devices/cpu/command.h"
 
-enum { TILE = BN_CPU_TABLE_ROWS, RESCORE = 8, HEADER = 16 };
+enum { TILE = BN_CPU_TABLE_ROWS, RESCORE = 8, HEADER = 16, BLOCK = 16 };
 
-// What the phases hand over: this of each output, then the two int8 planes of each hidden state, then the scanned products.
+// What the phases hand over: this of each output, then the two int8 planes of each hidden state, then the least and the largest
+// that the product of each row can be.
 struct output {
     float unit;  // hidden state = (high + low / 254) * unit, nearly
     float norm;  // at least its Euclidean norm
     float error; // at least the Euclidean norm of what the planes miss
+    bool beyond; // a row's product may not be finite
 };
 _Static_assert(sizeof(struct output) <= HEADER * sizeof(float), "the header's place");
 
@@ -35,10 +37,21 @@ static int8_t *planes_of(const struct phase *phase, uint32_t o)
     return (int8_t *)(phase->temporary + (size_t)phase->op->rows * HEADER) + (size_t)o * 2 * phase->op->cols;
 }
 
-static float *products_of(const struct phase *phase, uint32_t o)
+// Rows of bounds are whole blocks; those past the end are never read.
+static size_t bound_floats(const struct bn_op *op)
+{
+    return ((size_t)op->w[0].rows + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+static float *least_of(const struct phase *phase, uint32_t o)
 {
     const struct bn_op *op = phase->op;
-    return phase->temporary + (size_t)op->rows * HEADER + plane_floats(op) + (size_t)o * op->w[0].rows;
+    return phase->temporary + (size_t)op->rows * HEADER + plane_floats(op) + (size_t)o * 2 * bound_floats(op);
+}
+
+static float *largest_of(const struct phase *phase, uint32_t o)
+{
+    return least_of(phase, o) + bound_floats(phase->op);
 }
 
 static struct bn_top *top_of(const struct phase *phase, uint32_t o)
@@ -48,7 +61,7 @@ static struct bn_top *top_of(const struct phase *phase, uint32_t o)
 
 size_t bn_cpu_top_temporary(const struct bn_op *op)
 {
-    return (size_t)op->rows * (HEADER + op->w[0].rows) + plane_floats(op);
+    return (size_t)op->rows * (HEADER + 2 * bound_floats(op)) + plane_floats(op);
 }
 
 size_t bn_cpu_top_scratch(const struct bn_op *op)
@@ -104,30 +117,11 @@ void bn_cpu_top_quantise(const struct phase *phase, const struct worker *worker,
         output->unit = most > 1e-30f ? most / 127.0f : 1.0f; // a tiny state: planes of zeros, and a bound that says so
         output->norm = (float)(sqrt(squares) * (1 + 0x1p-20));
         output->error = (float)(sqrt((double)cols) * output->unit / 508 * (1 + 0x1p-10));
+        output->beyond = false;
         for (uint32_t i = 0; i < cols; i++) {
             float steps = x[i] / output->unit, whole = rintf(steps), rest = rintf((steps - whole) * 254.0f);
             high[i] = seven_bits(whole);
             low[i] = seven_bits(rest);
-        }
-    }
-}
-
-void bn_cpu_top_scan(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
-{
-    const struct bn_op *op = phase->op;
-    const int8_t *copy = HOST(in2);
-    const struct bn_scan_row *info = HOST(in3);
-    uint32_t outputs = phase->slot->n_outputs;
-    int32_t *sums = (int32_t *)worker->scratch;
-    for (uint32_t tile = begin; tile < end; tile++) {
-        uint32_t first = tile * TILE, n = op->w[0].rows - first < TILE ? op->w[0].rows - first : TILE;
-        phase->kernels->scan(copy + (size_t)first * op->cols, n, op->cols, planes_of(phase, 0), 2 * (size_t)outputs,
-                             sums, TILE);
-        for (uint32_t o = 0; o < outputs; o++) {
-            float unit = output_of(phase, o)->unit, *products = products_of(phase, o) + first;
-            const int32_t *high = sums + (size_t)o * 2 * TILE, *low = high + TILE;
-            for (uint32_t r = 0; r < n; r++)
-                products[r] = ((float)high[r] + (float)low[r] * (1.0f / 254)) * (info[first + r].scale * unit);
         }
     }
 }
@@ -138,6 +132,46 @@ static float bound(const struct bn_scan_row *row, const struct output *output, f
 {
     float missed = row->error * output->norm + row->norm * output->error;
     return missed * (1 + 0x1p-10f) + (row->norm + row->error) * output->norm * rounding;
+}
+
+void bn_cpu_top_scan(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
+{
+    const struct bn_op *op = phase->op;
+    const int8_t *copy = HOST(in2);
+    const struct bn_scan_row *info = HOST(in3);
+    uint32_t outputs = phase->slot->n_outputs;
+    int32_t *sums = (int32_t *)worker->scratch;
+    float rounding = ((float)op->cols / 16 + 64) * 0x1p-24f;
+    for (uint32_t tile = begin; tile < end; tile++) {
+        uint32_t first = tile * TILE, n = op->w[0].rows - first < TILE ? op->w[0].rows - first : TILE;
+        phase->kernels->scan(copy + (size_t)first * op->cols, n, op->cols, planes_of(phase, 0), 2 * (size_t)outputs,
+                             sums, TILE);
+        for (uint32_t o = 0; o < outputs; o++) {
+            struct output *output = output_of(phase, o);
+            float *least = least_of(phase, o) + first, *largest = largest_of(phase, o) + first;
+            const int32_t *high = sums + (size_t)o * 2 * TILE, *low = high + TILE;
+            bool finite = true;
+            for (uint32_t r = 0; r < n; r++) {
+                const struct bn_scan_row *row = &info[first + r];
+                float product = ((float)high[r] + (float)low[r] * (1.0f / 254)) * (row->scale * output->unit);
+                float reach = bound(row, output, rounding);
+                finite = finite && fabsf(product) + reach <= FLT_MAX;
+                least[r] = product - reach;
+                largest[r] = product + reach;
+            }
+            if (!finite)
+                __atomic_store_n(&output->beyond, true, __ATOMIC_RELAXED);
+        }
+    }
+}
+
+// Whether one of a block's values is above the limit; without branches, so that compilers use vectors.
+static bool any_above(const float *block, float limit)
+{
+    uint32_t above = 0;
+    for (int i = 0; i < BLOCK; i++)
+        above |= block[i] >= limit;
+    return above;
 }
 
 static void sift_down(float *heap, uint32_t n, uint32_t at)
@@ -153,25 +187,27 @@ static void sift_down(float *heap, uint32_t n, uint32_t at)
     heap[at] = moved;
 }
 
-// The top-th largest of the rows' least possible products.
-static float threshold(const struct phase *phase, uint32_t o, float rounding, float *heap)
+// The top-th largest of the rows' least possible products. Most blocks have none that matters.
+static float threshold(const struct phase *phase, uint32_t o, float *heap)
 {
-    const struct bn_scan_row *info = HOST(in3);
-    const struct output *output = output_of(phase, o);
-    const float *products = products_of(phase, o);
+    const float *least = least_of(phase, o);
     uint32_t rows = phase->op->w[0].rows, top = phase->slot->top, n = 0;
     top = top < rows ? top : rows;
     top = top < BN_TOP_MOST ? top : BN_TOP_MOST;
-    for (uint32_t r = 0; r < rows; r++) {
-        float least = products[r] - bound(&info[r], output, rounding);
-        if (n < top) {
-            heap[n++] = least;
-            if (n == top)
-                for (uint32_t i = n / 2; i-- > 0;)
-                    sift_down(heap, n, i);
-        } else if (least > heap[0]) {
-            heap[0] = least;
-            sift_down(heap, n, 0);
+    for (uint32_t first = 0; first < rows; first += BLOCK) {
+        uint32_t end = rows - first < BLOCK ? rows : first + BLOCK;
+        if (n == top && end - first == BLOCK && !any_above(least + first, heap[0]))
+            continue;
+        for (uint32_t r = first; r < end; r++) {
+            if (n < top) {
+                heap[n++] = least[r];
+                if (n == top)
+                    for (uint32_t i = n / 2; i-- > 0;)
+                        sift_down(heap, n, i);
+            } else if (least[r] > heap[0]) {
+                heap[0] = least[r];
+                sift_down(heap, n, 0);
+            }
         }
     }
     return heap[0];
@@ -179,27 +215,26 @@ static float threshold(const struct phase *phase, uint32_t o, float rounding, fl
 
 void bn_cpu_top_select(const struct phase *phase, const struct worker *worker, uint32_t begin, uint32_t end)
 {
-    const struct bn_op *op = phase->op;
-    const struct bn_scan_row *info = HOST(in3);
-    float rounding = ((float)op->cols / 16 + 64) * 0x1p-24f;
+    uint32_t rows = phase->op->w[0].rows;
     for (uint32_t o = begin; o < end; o++) {
-        const struct output *output = output_of(phase, o);
-        const float *products = products_of(phase, o);
+        const float *largest = largest_of(phase, o);
         struct bn_top *top = top_of(phase, o);
-        float least = threshold(phase, o, rounding, (float *)worker->scratch);
+        float least = threshold(phase, o, (float *)worker->scratch);
         uint32_t n = 0;
-        bool finite = true;
-        for (uint32_t r = 0; r < op->w[0].rows; r++) {
-            float reach = bound(&info[r], output, rounding);
-            finite = finite && fabsf(products[r]) + reach <= FLT_MAX;
-            if (products[r] + reach < least)
+        for (uint32_t first = 0; first < rows; first += BLOCK) {
+            uint32_t last = rows - first < BLOCK ? rows : first + BLOCK;
+            if (last - first == BLOCK && !any_above(largest + first, least))
                 continue;
-            if (n < BN_TOP_MOST)
-                top->candidates[n].id = (int32_t)r;
-            n++;
+            for (uint32_t r = first; r < last; r++) {
+                if (largest[r] < least)
+                    continue;
+                if (n < BN_TOP_MOST)
+                    top->candidates[n].id = (int32_t)r;
+                n++;
+            }
         }
-        top->n = phase->slot->top > BN_TOP_MOST || n > BN_TOP_MOST || !finite ? 0 : n;
-        top->rescored = top->n ? n : op->w[0].rows;
+        top->n = phase->slot->top > BN_TOP_MOST || n > BN_TOP_MOST || output_of(phase, o)->beyond ? 0 : n;
+        top->rescored = top->n ? n : rows;
     }
 }
 
