@@ -21,6 +21,7 @@ enum { BN_KERNEL_DOT = 1, BN_KERNEL_SUBGROUP = 2 };
     X(APPEND, "append", BN_KERNEL_SUBGROUP)                                                                            \
     X(TERNARY, "ternary", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                                          \
     X(TERNARY_FUSED, "ternary_fused", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                              \
+    X(TERNARY_TILED, "ternary_tiled", BN_KERNEL_DOT)                                                                   \
     X(TERNARY_SCALED, "ternary_scaled", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                            \
     X(ATTENTION, "attention", BN_KERNEL_SUBGROUP)                                                                      \
     X(HEAD, "head", BN_KERNEL_SUBGROUP)                                                                                \

@@ -14,6 +14,7 @@ struct bn_lower_target {
     bool software;         // a CPU that plays a GPU
     uint32_t shared_bytes; // of a group's memory
     bool whole_rows;       // a work-item takes ternary rows alone, where it has wide vectors and meeting others is dear
+    bool tiled;            // there is a kernel "ternary_tiled"
 };
 
 // One run of a kernel. Its parameters are the operands, the slot first, and behind them the words.

@@ -1,9 +1,10 @@
-// Products with ternary matrices. Three kernels share them: "ternary" for BitNet's own, one scale per tensor and int8 activations;
-// "ternary_fused", which also norms and quantises its row; "ternary_scaled" for everything else.
+// Products with ternary matrices. These kernels share them: "ternary" for BitNet's own, one scale per tensor and int8 activations;
+// "ternary_tiled", the same for many rows; "ternary_fused", which also norms and quantises its row; "ternary_scaled" for everything
+// else.
 #include "devices/common/lower_impl.h"
 
-enum { MODE_SHIFT = 4, REACH_SHIFT = 8 }; // in the flags of "ternary_scaled"
-enum { BATCH = 4, BATCH_OF_PLANES = 2 };  // rows of activations that share weights
+enum { MODE_SHIFT = 4, REACH_SHIFT = 8 };                 // in the flags of "ternary_scaled"
+enum { BATCH = 4, BATCH_OF_PLANES = 2, TILED_FROM = 16 }; // rows of activations that share weights
 
 // How an op is lowered.
 struct ternary {
@@ -82,7 +83,8 @@ static void add_plain(const struct lowering *l, struct bn_dispatch *list, enum b
     enum { SOFTWARE_FUSED_GROUPS = 8 }; // a CPU repeats the norm for each of its threads, and some more for balance
     const struct bn_op *op = l->op;
     uint32_t batch = op->rows > 1 ? BATCH : 1;
-    struct bn_dispatch *d = begin_product(l, list, kernel, t, batch);
+    bool tiled = kernel == BN_KERNEL_TERNARY_TILED;
+    struct bn_dispatch *d = begin_product(l, list, kernel, t, tiled ? LANES * batch : batch);
     d->constants[2] = t->mode;
     d->constants[3] = bn_padded_cols(op->cols);
     d->constants[4] = op->cols;
@@ -132,6 +134,13 @@ static void add_scaled(const struct lowering *l, struct bn_dispatch *list, const
     WORDS(d, bits_of(op->w[0].scale), bits_of(op->w[1].scale), bits_of(op->w[2].scale));
 }
 
+// The kernel for rows that are quantised. On a CPU that plays a GPU shared memory is as far away as any.
+static enum bn_kernel kernel_for_rows(const struct lowering *l)
+{
+    bool tiled = l->target->tiled && !l->target->software && l->op->rows >= TILED_FROM;
+    return tiled ? BN_KERNEL_TERNARY_TILED : BN_KERNEL_TERNARY;
+}
+
 uint32_t bn_lower_ternary(const struct lowering *l, struct bn_dispatch *list)
 {
     const struct bn_op *op = l->op;
@@ -152,12 +161,12 @@ uint32_t bn_lower_ternary(const struct lowering *l, struct bn_dispatch *list)
         return 1;
     }
     if (!t.fused) {
-        add_plain(l, &list[0], BN_KERNEL_TERNARY, &t, &op->in, &op->in2);
+        add_plain(l, &list[0], kernel_for_rows(l), &t, &op->in, &op->in2);
         return 1;
     }
     struct bn_span q = l->temporary, scales = part_of(&q, quantised_bytes(op));
     bn_lower_quantise(l, &list[0], &q, &scales);
-    add_plain(l, &list[1], BN_KERNEL_TERNARY, &t, &q, &scales);
+    add_plain(l, &list[1], kernel_for_rows(l), &t, &q, &scales);
     return 2;
 }
 

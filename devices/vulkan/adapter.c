@@ -33,13 +33,10 @@ static void apply_mask(struct features *features)
         const char *name;
         bool *feature;
     } table[] = {
-        {"int_dot", &features->int_dot},
-        {"subgroup", &features->subgroup},
-        {"timeline", &features->timeline},
-        {"host_import", &features->host_import},
-        {"host_visible", &features->host_visible},
-        {"budget", &features->budget},
-        {"fused", &features->fused},
+        {"int_dot", &features->int_dot},           {"subgroup", &features->subgroup},
+        {"timeline", &features->timeline},         {"host_import", &features->host_import},
+        {"host_visible", &features->host_visible}, {"budget", &features->budget},
+        {"software", &features->software},         {"fused", &features->fused},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (listed(without, table[i].name))
@@ -129,6 +126,7 @@ static void probe_features(struct vk *vk, struct adapter *adapter, const VkExten
         .host_import = import && adapter->unified && host.minImportedHostPointerAlignment <= 65536,
         .host_visible = has_host_visible(&adapter->memory),
         .budget = has_extension(extensions, n, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME),
+        .software = type == VK_PHYSICAL_DEVICE_TYPE_CPU,
         .fused = true,
     };
     apply_mask(&adapter->features);

@@ -12,6 +12,7 @@ struct features {
     bool host_import;  // host memory as device memory (VK_EXT_external_memory_host); else copies
     bool host_visible; // device-local memory that the host reaches; else uploads through a staging buffer
     bool budget;       // VK_EXT_memory_budget; else the heap's size less what we took
+    bool software;     // a CPU that plays a GPU, for which other shapes of the kernels are best; else those for GPUs
     bool fused;        // norm and quantisation inside their consumer; else dispatches of their own
 };
 

@@ -81,8 +81,9 @@ static enum bn_result find_adapter(struct device *device, const struct bn_device
     bn_free(device->base.host, adapters);
     device->target =
         (struct bn_lower_target){.id = device->base.info.id,
-                                 .software = device->adapter.info.kind == BN_DEVICE_CPU,
-                                 .shared_bytes = device->adapter.properties.limits.maxComputeSharedMemorySize};
+                                 .software = device->adapter.features.software,
+                                 .shared_bytes = device->adapter.properties.limits.maxComputeSharedMemorySize,
+                                 .tiled = true};
     return found ? BN_OK
                  : bn_fail_at(err, BN_ERR_UNAVAILABLE, NULL, info->id, UINT64_MAX, "the device is no longer there");
 }

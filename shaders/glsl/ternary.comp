@@ -1,7 +1,7 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
-// Ternary products: BN_OP_MATMUL, BN_OP_GATE_UP, BN_OP_QKV, and with FUSED the norm and
-// quantisation before them. Weights are I2_S 128/32: the quad `half` of a block of 32 bytes holds, in plane k of its bytes
+// Ternary products: BN_OP_MATMUL, BN_OP_GATE_UP, BN_OP_QKV, with FUSED the norm and quantisation before them, and with TILED for many
+// rows of activations. Weights are I2_S 128/32: the quad `half` of a block of 32 bytes holds, in plane k of its bytes
 // from the top down, the columns 32 k + 16 half .. + 15.
 //
 // LANES invocations share four weight rows and split their columns. Which rows: four in a row (matmul, k and v in pairs
@@ -74,7 +74,9 @@ bool quantise_row()
 
 #define KV_POOL p.add_kv
 #include "rope.glsl"
+#ifndef TILED
 #include "lanes.glsl"
+#endif
 
 // Groups of four rows.
 uint n_groups()
@@ -102,6 +104,7 @@ void locate(uint g, out uvec2 m, out uvec4 r)
     }
 }
 
+#ifndef TILED
 // Products of the four rows with BATCH rows of activations from `row` on; weights are read and unpacked once for all of them.
 void accumulate(Quads a, Quads b, uvec4 at, uint row, uint last, uint lane, out ivec4 acc[BATCH])
 {
@@ -123,6 +126,8 @@ void accumulate(Quads a, Quads b, uvec4 at, uint row, uint last, uint lane, out 
         }
     }
 }
+
+#endif
 
 void finish(uint g, uvec2 m, uvec4 r, uint row, ivec4 acc)
 {
@@ -160,6 +165,76 @@ void finish(uint g, uvec2 m, uvec4 r, uint row, ivec4 acc)
     }
 }
 
+#ifdef TILED
+// A workgroup makes a tile: THREADS / 8 groups of weight rows, 8 BATCH rows of activations, of which an invocation has one
+// group and BATCH rows, 8 apart. 128 columns at a time go through shared memory, the weights unpacked to a byte each; rows there
+// are a word longer than that, so that neighbours are in different banks.
+const uint TILE_GROUPS = THREADS / 8, TILE_ROWS = 8 * BATCH, STRIDE = 33;
+shared uint s_w[4 * TILE_GROUPS * STRIDE], s_x[TILE_ROWS * STRIDE];
+
+// Each invocation loads 16 bytes of weights: half a block of a row.
+void load_weights(Quads w, uint at, uint to)
+{
+    uvec4 quad = w.q[at];
+    for (uint k = 0; k < 4; k++)
+        for (uint c = 0; c < 4; c++)
+            s_w[to + 8 * k + c] = quad[c] >> (6 - 2 * k) & 0x03030303u;
+}
+
+void load_rows(uint first, uint last, uint block)
+{
+    for (uint i = thread(); i < TILE_ROWS * 8; i += THREADS) {
+        uvec4 quad = p.x.q[min(first + i / 8, last) * (COLS / 16) + 8 * block + i % 8];
+        for (uint c = 0; c < 4; c++)
+            s_x[i / 8 * STRIDE + 4 * (i % 8) + c] = quad[c];
+    }
+}
+
+void make_tile(uint tile, uint first, uint last)
+{
+    uint which = thread() / 2 % 4, half_block = thread() % 2, mine = thread() % TILE_GROUPS, row = thread() / TILE_GROUPS;
+    uint loads = thread() / 8, to = (which * TILE_GROUPS + loads) * STRIDE + 4 * half_block;
+    uvec2 m;
+    uvec4 r;
+    ivec4 acc[BATCH];
+    for (uint n = 0; n < BATCH; n++)
+        acc[n] = ivec4(0);
+    locate(min(tile * TILE_GROUPS + loads, n_groups() - 1), m, r);
+    Quads w = p.w[which < 2 ? m.x : m.y];
+    uint at = r[which] * (COLS / 64) + half_block;
+    for (uint block = 0; block < COLS / 128; block++) {
+        barrier(); // the block before is done
+        load_weights(w, at + 2 * block, to);
+        load_rows(first, last, block);
+        barrier();
+        for (uint i = 0; i < 32; i++) {
+            uint from = mine * STRIDE + i;
+            uvec4 c = uvec4(s_w[from], s_w[from + TILE_GROUPS * STRIDE], s_w[from + 2 * TILE_GROUPS * STRIDE],
+                            s_w[from + 3 * TILE_GROUPS * STRIDE]);
+            [[unroll]] for (uint n = 0; n < BATCH; n++)
+            {
+                uint x = s_x[(row + 8 * n) * STRIDE + i];
+                acc[n] += ivec4(DOT4(x, c.x), DOT4(x, c.y), DOT4(x, c.z), DOT4(x, c.w));
+            }
+        }
+    }
+    uint g = tile * TILE_GROUPS + mine;
+    locate(min(g, n_groups() - 1), m, r);
+    for (uint n = 0; n < BATCH; n++)
+        if (g < n_groups() && first + row + 8 * n <= last)
+            finish(g, m, r, first + row + 8 * n, acc[n]);
+}
+
+void main()
+{
+    if (skips(p.slot, p.op))
+        return;
+    uint n_rows = p.slot.w[N_ROWS];
+    for (uint first = gl_WorkGroupID.y * TILE_ROWS; first < n_rows; first += gl_NumWorkGroups.y * TILE_ROWS)
+        for (uint tile = gl_WorkGroupID.x; tile * TILE_GROUPS < n_groups(); tile += gl_NumWorkGroups.x)
+            make_tile(tile, first, n_rows - 1);
+}
+#else
 void main()
 {
     if (skips(p.slot, p.op))
@@ -188,3 +263,4 @@ void main()
             }
         }
 }
+#endif

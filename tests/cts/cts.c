@@ -93,7 +93,7 @@ struct bn_slot *cts_slot_header(const struct bn_span *slot)
 
 struct bn_span cts_slot(struct cts *cts, uint32_t rows, const uint32_t *tokens, const uint32_t *positions)
 {
-    enum { PAGES = 64, ROW_AT = 64, MAX_ROWS = 64 };
+    enum { PAGES = 64, ROW_AT = 64, MAX_ROWS = 160 };
     uint32_t seq_at = ROW_AT + MAX_ROWS * (uint32_t)sizeof(struct bn_slot_row), page_at = seq_at + 64;
     uint32_t output_at = page_at + PAGES * 4, copy_at = output_at + MAX_ROWS * 4;
     struct bn_span span = cts_buffer(cts, copy_at + 1024, NULL);
@@ -197,8 +197,8 @@ int main(int argc, char **argv)
     cts.exact = strcmp(cts.device->info.driver, "cpu") == 0; // docs/numerics.md promises its bits, and no other's
     snprintf(cts.selector, sizeof(cts.selector), "%s/%s", cts.device->info.id, cts.device->info.driver);
     unsigned run = 0, wrong = 0;
-    const struct cts_case *const lists[] = {cts_device_cases, cts_op_cases, cts_scaled_cases, cts_fused_cases,
-                                            cts_family_cases};
+    const struct cts_case *const lists[] = {cts_device_cases, cts_op_cases,     cts_scaled_cases,
+                                            cts_fused_cases,  cts_family_cases, cts_row_cases};
     for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++)
         for (const struct cts_case *c = lists[l]; c->name; c++)
             if (wanted(c->name, argv + first, argc - first)) {

@@ -30,7 +30,7 @@ struct cts_case {
 
 // Each ends with a NULL name.
 extern const struct cts_case cts_device_cases[], cts_op_cases[], cts_scaled_cases[], cts_fused_cases[],
-    cts_family_cases[];
+    cts_family_cases[], cts_row_cases[];
 
 #define CTS_CHECK(condition, ...)                                                                                      \
     do {                                                                                                               \
