@@ -24,6 +24,7 @@ enum { BN_KERNEL_DOT = 1, BN_KERNEL_SUBGROUP = 2 };
     X(TERNARY_TILED, "ternary_tiled", BN_KERNEL_DOT)                                                                   \
     X(TERNARY_SCALED, "ternary_scaled", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                            \
     X(ATTENTION, "attention", BN_KERNEL_SUBGROUP)                                                                      \
+    X(ATTENTION_JOIN, "attention_join", 0)                                                                             \
     X(HEAD, "head", BN_KERNEL_SUBGROUP)                                                                                \
     X(TOP_QUANTISE, "top_quantise", BN_KERNEL_SUBGROUP)                                                                \
     X(TOP_SCAN, "top_scan", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                                        \

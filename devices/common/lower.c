@@ -16,9 +16,9 @@ static const struct {
     [BN_KERNEL_QUANTISE] = {64, 8},       [BN_KERNEL_NORM] = {128, 8},         [BN_KERNEL_ROW_NORM] = {128, 8},
     [BN_KERNEL_ACTIVATE] = {64, 8},       [BN_KERNEL_ROTATE] = {128, 8},       [BN_KERNEL_APPEND] = {32, 8},
     [BN_KERNEL_TERNARY] = {64, 8},        [BN_KERNEL_TERNARY_FUSED] = {64, 8}, [BN_KERNEL_TERNARY_SCALED] = {64, 8},
-    [BN_KERNEL_TERNARY_TILED] = {128, 8}, [BN_KERNEL_ATTENTION] = {64, 8},     [BN_KERNEL_HEAD] = {64, 8},
-    [BN_KERNEL_TOP_QUANTISE] = {128, 8},  [BN_KERNEL_TOP_SCAN] = {64, 8},      [BN_KERNEL_TOP_SELECT] = {128, 32},
-    [BN_KERNEL_TOP_RESCORE] = {64, 8},
+    [BN_KERNEL_TERNARY_TILED] = {128, 8}, [BN_KERNEL_ATTENTION] = {64, 8},     [BN_KERNEL_ATTENTION_JOIN] = {64, 8},
+    [BN_KERNEL_HEAD] = {64, 8},           [BN_KERNEL_TOP_QUANTISE] = {128, 8}, [BN_KERNEL_TOP_SCAN] = {64, 8},
+    [BN_KERNEL_TOP_SELECT] = {128, 32},   [BN_KERNEL_TOP_RESCORE] = {64, 8},
 };
 
 uint32_t bn_lower_threads(const struct bn_lower_target *target, enum bn_kernel kernel)
@@ -128,15 +128,39 @@ static uint32_t lower_append(const struct lowering *l, struct bn_dispatch *list)
     return 1;
 }
 
+// Groups that share a row and head. Without many rows the heads alone do not fill a GPU; a CPU has fewer threads than heads.
+static uint32_t splits_of(const struct bn_lower_target *target, const struct bn_op *op)
+{
+    enum { FEW_ROWS = 8, PER_SPLIT = 256, MOST_SPLITS = 16, LEAST_SPLITS = 4 };
+    uint32_t splits = op->positions / PER_SPLIT < MOST_SPLITS ? op->positions / PER_SPLIT : MOST_SPLITS;
+    bool wanted = target->splits && !target->software && op->rows <= FEW_ROWS && splits >= LEAST_SPLITS;
+    return wanted ? splits : 1;
+}
+
+static uint64_t attention_temporary(const struct bn_lower_target *target, const struct bn_op *op)
+{
+    uint64_t splits = splits_of(target, op), part = op->head_dim + 4; // see attention.comp
+    return splits > 1 ? op->rows * splits * op->heads * part * sizeof(float) : 0;
+}
+
 static uint32_t lower_attention(const struct lowering *l, struct bn_dispatch *list)
 {
     const struct bn_op *op = l->op;
-    struct bn_dispatch *d = bn_lower_begin(l, list, BN_KERNEL_ATTENTION, op->heads, op->rows);
+    uint32_t splits = splits_of(l->target, op);
+    struct bn_dispatch *d = bn_lower_begin(l, list, BN_KERNEL_ATTENTION, (uint64_t)op->heads * splits, op->rows);
     d->constants[1] = op->head_dim;
-    SPANS(d, &l->slot, &op->in, &op->out, &op->kv, &op->kv);
+    d->constants[2] = splits;
+    SPANS(d, &l->slot, &op->in, splits > 1 ? &l->temporary : &op->out, &op->kv, &op->kv);
     WORDS(d, l->index, op->heads, op->kv_heads, op->layer, page_bytes(op) / 16, op->window);
     WORDS(d, bits_of(1.0f / sqrtf((float)op->head_dim)));
-    return 1;
+    if (splits == 1)
+        return 1;
+    d = bn_lower_begin(l, &list[1], BN_KERNEL_ATTENTION_JOIN, op->heads, op->rows);
+    d->constants[1] = op->head_dim;
+    d->constants[2] = splits;
+    SPANS(d, &l->slot, &l->temporary, &op->out);
+    WORDS(d, l->index, op->heads);
+    return 2;
 }
 
 static void add_head(const struct lowering *l, struct bn_dispatch *list, bool of_top)
@@ -270,6 +294,8 @@ uint64_t bn_lower_temporary(const struct bn_lower_target *target, const struct b
 {
     if (op->kind == BN_OP_TOP)
         return op->rows * top_words(op) * sizeof(uint32_t);
+    if (op->kind == BN_OP_ATTENTION)
+        return attention_temporary(target, op);
     return table[op->kind] == bn_lower_ternary ? bn_lower_ternary_temporary(target, op) : 0;
 }
 

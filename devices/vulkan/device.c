@@ -83,7 +83,8 @@ static enum bn_result find_adapter(struct device *device, const struct bn_device
         (struct bn_lower_target){.id = device->base.info.id,
                                  .software = device->adapter.features.software,
                                  .shared_bytes = device->adapter.properties.limits.maxComputeSharedMemorySize,
-                                 .tiled = true};
+                                 .tiled = true,
+                                 .splits = true};
     return found ? BN_OK
                  : bn_fail_at(err, BN_ERR_UNAVAILABLE, NULL, info->id, UINT64_MAX, "the device is no longer there");
 }

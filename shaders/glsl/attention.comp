@@ -1,10 +1,13 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
-// BN_OP_ATTENTION: a workgroup per row and head walks over the row's KV pages with a running maximum.
+// BN_OP_ATTENTION: a workgroup per row and head walks over the row's KV pages with a running maximum. With SPLITS each has SPLITS
+// workgroups, which share the pages, and what comes out are parts, for attention_join.comp.
 #include "common.glsl"
 #include "reduce.glsl"
 
 layout(constant_id = 1) const uint HEAD_DIM = 16;
+layout(constant_id = 2) const uint SPLITS = 1;
+const uint PART = HEAD_DIM + 4; // floats: maximum, denominator, two unused, totals
 const uint WORDS = HEAD_DIM / 2, MINE = (WORDS + THREADS - 1) / THREADS;
 
 layout(push_constant, std430) uniform Push
@@ -36,10 +39,10 @@ float score(uint at)
     return ((s.x + s.z) + (s.y + s.w)) * p.scale;
 }
 
-void attend(uint row, uint head)
+void attend(uint row, uint head, uint split)
 {
     uint n = row_position(p.slot, row) + 1, kv_head = head / (p.heads / p.kv_heads);
-    uint q_at = (row * p.heads + head) * HEAD_DIM;
+    uint q_at = (row * p.heads + head) * HEAD_DIM, part_at = ((row * p.heads + head) * SPLITS + split) * PART;
     barrier();
     for (uint i = thread(); i < HEAD_DIM; i += THREADS)
         s_q[i / 4][i % 4] = p.q.f[q_at + i];
@@ -49,7 +52,13 @@ void attend(uint row, uint head)
         total[m] = vec2(0);
     float most = uintBitsToFloat(0xff800000u), denominator = 0.0;
     uint begin = p.window != 0 && n > p.window ? n - p.window : 0;
-    for (uint block = begin / 64; block * 64 < n; block++) {
+    uint first = begin / 64, end = (n + 63) / 64;
+    if (SPLITS > 1) {
+        uint each = (end - first + SPLITS - 1) / SPLITS;
+        first += split * each;
+        end = min(first + each, end);
+    }
+    for (uint block = first; block < end; block++) {
         uint page = row_page(p.slot, row, block) * p.page_quads, count = min(n - block * 64, 64);
         uint skip = max(begin, block * 64) - block * 64;
         uint k_at = page + (p.layer * 2 * p.kv_heads + kv_head) * 64 * (HEAD_DIM / 8);
@@ -87,8 +96,17 @@ void attend(uint row, uint head)
         uint word = thread() + m * THREADS;
         if (word >= WORDS)
             break;
+        if (SPLITS > 1) {
+            p.out_.f[part_at + 4 + 2 * word] = total[m].x;
+            p.out_.f[part_at + 5 + 2 * word] = total[m].y;
+            continue;
+        }
         p.out_.f[q_at + 2 * word] = total[m].x / denominator;
         p.out_.f[q_at + 2 * word + 1] = total[m].y / denominator;
+    }
+    if (SPLITS > 1 && thread() == 0) {
+        p.out_.f[part_at] = most;
+        p.out_.f[part_at + 1] = denominator;
     }
 }
 
@@ -97,6 +115,6 @@ void main()
     if (skips(p.slot, p.op))
         return;
     for (uint row = gl_WorkGroupID.y; row < p.slot.w[N_ROWS]; row += gl_NumWorkGroups.y)
-        for (uint head = gl_WorkGroupID.x; head < p.heads; head += gl_NumWorkGroups.x)
-            attend(row, head);
+        for (uint i = gl_WorkGroupID.x; i < p.heads * SPLITS; i += gl_NumWorkGroups.x)
+            attend(row, i / SPLITS, i % SPLITS);
 }

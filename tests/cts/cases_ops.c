@@ -336,10 +336,10 @@ static void fill_int8_pool(uint8_t *pool)
     }
 }
 
-static void attention_of(struct cts *cts, uint32_t window, enum bn_kv_type type)
+static void attention_at(struct cts *cts, const uint32_t *positions, uint32_t pages, uint32_t window,
+                         enum bn_kv_type type)
 {
-    uint32_t positions[MAX_ROWS] = {0, 63, 64, 130, 255};
-    size_t bytes = bn_kv_page_bytes(LAYERS, KV_HEADS, DIM, type) * POOL_PAGES, n = (size_t)MAX_ROWS * HEADS * DIM;
+    size_t bytes = bn_kv_page_bytes(LAYERS, KV_HEADS, DIM, type) * pages, n = (size_t)MAX_ROWS * HEADS * DIM;
     float *q = cts_floats(n, 2.0f), *kv = cts_floats(bytes / 2, 1.5f), *expected = malloc(n * sizeof(*expected));
     struct bn_span slot = cts_slot(cts, MAX_ROWS, NULL, positions), in = cts_buffer(cts, n * 4, q),
                    out = cts_buffer(cts, n * 4, NULL), pool = cts_buffer(cts, bytes, NULL);
@@ -356,9 +356,10 @@ static void attention_of(struct cts *cts, uint32_t window, enum bn_kv_type type)
                        .window = window,
                        .kv_type = type};
     fill_geometry(&op);
+    op.positions = pages * BN_PAGE_POSITIONS;
     cts_run(cts, &op, &slot);
     const struct bn_slot *header = cts_slot_header(&slot);
-    float scores[HEADS / KV_HEADS * POSITIONS];
+    float *scores = malloc((size_t)HEADS / KV_HEADS * op.positions * sizeof(*scores));
     for (uint32_t i = 0; i < MAX_ROWS; i++)
         for (uint32_t h = 0; h < KV_HEADS; h++) {
             size_t at = ((size_t)i * HEADS + h * (HEADS / KV_HEADS)) * DIM;
@@ -386,10 +387,33 @@ static void attention_of(struct cts *cts, uint32_t window, enum bn_kv_type type)
     free(q);
     free(kv);
     free(expected);
+    free(scores);
     cts_free(&slot);
     cts_free(&in);
     cts_free(&out);
     cts_free(&pool);
+}
+
+static void attention_of(struct cts *cts, uint32_t window, enum bn_kv_type type)
+{
+    static const uint32_t positions[MAX_ROWS] = {0, 63, 64, 130, 255};
+    attention_at(cts, positions, POOL_PAGES, window, type);
+}
+
+// As long as a slot of this suite holds: a device may share a row's pages among groups.
+static void long_attention(struct cts *cts)
+{
+    static const uint32_t positions[][MAX_ROWS] = {
+        {0, 64, 1000, 1023, 1024}, {2047, 2048, 2111, 3000, 4095}, {127, 128, 4031, 4032, 4094}};
+    static const uint32_t fewer[MAX_ROWS] = {0, 255, 319, 1023, 1087};
+    struct bn_caps caps = {0};
+    bn_device_get_caps(cts->device, &caps);
+    for (size_t i = 0; i < sizeof(positions) / sizeof(positions[0]); i++) {
+        attention_at(cts, positions[i], 64, 0, BN_KV_F16);
+        if (caps.op_options & BN_OP_WITH_WINDOW)
+            attention_at(cts, positions[i], 64, 700, BN_KV_F16);
+    }
+    attention_at(cts, fewer, 17, 0, BN_KV_F16); // pages that no number of groups divides
 }
 
 // However many threads share the work.
@@ -419,6 +443,7 @@ static void attention(struct cts *cts)
     static const uint32_t windows[] = {1, 40, 64, 100, 1000};
     struct bn_caps caps = {0};
     attention_of(cts, 0, BN_KV_F16);
+    long_attention(cts);
     bn_device_get_caps(cts->device, &caps);
     for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]) && (caps.op_options & BN_OP_WITH_WINDOW); i++)
         attention_of(cts, windows[i], BN_KV_F16);

@@ -18,7 +18,7 @@ static const char story[] =
 
 static struct rig open_rig(const char *device)
 {
-    struct rig_options options = {.device = device, .engine = {.n_batch = CHUNK, .n_outputs = CHUNK, .n_ctx = 256}};
+    struct rig_options options = {.device = device, .engine = {.n_batch = CHUNK, .n_outputs = CHUNK, .n_ctx = 1024}};
     options.engine.head = BN_HEAD_FULL;
     return rig_open(&options);
 }
