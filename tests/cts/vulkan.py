@@ -83,7 +83,7 @@ def main():
     if not glob.glob("/usr/share/vulkan/explicit_layer.d/*khronos_validation*"):
         print("the validation layer is not installed (Debian: vulkan-validationlayers)")
         return 77 if not failures else 1
-    for without in ("", "host_visible,timeline"):
+    for without in ("", "host_visible,timeline,software"):
         validation(cts, without)
     print(f"{len(failures)} failures")
     return 1 if failures else 0
