@@ -42,7 +42,7 @@
 #define TOP_HEADER 16u
 #define TOP_MOST 4096u // BN_TOP_MOST
 
-// Flags of the kernel `rotate`.
+// Flags of the kernel `hadamard`.
 #define ROTATE_BEFORE 1u
 #define ROTATE_AFTER 2u
 #define ROTATE_OUTPUTS 4u
@@ -50,6 +50,6 @@
 // Most columns of what a kernel quantises itself where its shape is not known when it is compiled, and most of a head.
 #define MOST_SHARED_COLS 16384u
 #define MOST_HEAD_DIM 256u
-#define MOST_SHARED_BLOCK 4096u // of the kernel `rotate`
+#define MOST_SHARED_BLOCK 4096u // of the kernel `hadamard`
 
 #endif

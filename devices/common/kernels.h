@@ -17,7 +17,7 @@ enum { BN_KERNEL_DOT = 1, BN_KERNEL_SUBGROUP = 2 };
     X(NORM, "norm", BN_KERNEL_SUBGROUP)                                                                                \
     X(ROW_NORM, "row_norm", BN_KERNEL_SUBGROUP)                                                                        \
     X(ACTIVATE, "activate", 0)                                                                                         \
-    X(ROTATE, "rotate", 0)                                                                                             \
+    X(ROTATE, "hadamard", 0)                                                                                           \
     X(APPEND, "append", BN_KERNEL_SUBGROUP)                                                                            \
     X(TERNARY, "ternary", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                                          \
     X(TERNARY_FUSED, "ternary_fused", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                              \

@@ -50,8 +50,9 @@ static void apply_mask(struct features *features)
         const char *name;
         bool *feature;
     } table[] = {
-        {"int_dot", &features->int_dot},         {"subgroup", &features->subgroup}, {"svm", &features->svm},
-        {"host_import", &features->host_import}, {"binaries", &features->binaries}, {"fused", &features->fused},
+        {"int_dot", &features->int_dot}, {"subgroup", &features->subgroup},       {"svm", &features->svm},
+        {"half", &features->half},       {"host_import", &features->host_import}, {"binaries", &features->binaries},
+        {"fused", &features->fused},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (listed(without, table[i].name, ','))
@@ -99,6 +100,7 @@ static void find_features(const struct cl *cl, struct adapter *adapter, const ch
         .subgroup =
             later && !cpu &&
             (listed(extensions, "cl_khr_subgroup_shuffle", ' ') || listed(extensions, "cl_intel_subgroups", ' ')),
+        .half = listed(extensions, "cl_khr_fp16", ' '),
         .svm = adapter->unified && (svm & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) && cl->SVMAlloc && cl->SVMFree,
         .host_import = adapter->unified,
         .binaries = true,

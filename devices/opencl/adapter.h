@@ -8,6 +8,7 @@
 struct features {
     bool int_dot;  // cl_khr_integer_dot_product; else shifts and multiplications
     bool subgroup; // shuffles in subgroups; else local memory
+    bool half;     // cl_khr_fp16; else its core function vload_half
     bool svm;      // fine-grained shared virtual memory where device and host share theirs; else copies at submission
     bool host_import; // host memory as device memory (CL_MEM_USE_HOST_PTR where memory is shared); else copies
     bool binaries;    // compiled programs can be kept; else every process compiles

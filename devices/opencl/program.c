@@ -52,9 +52,9 @@ static void write_options(const struct device *device, const struct program *pro
 {
     const struct adapter *adapter = &device->adapter;
     uint32_t variants = bn_kernel_infos[program->kernel].variants;
-    int n = snprintf(text, MAX_OPTIONS, "-cl-std=%s%s%s%s%s%s", adapter->standard,
+    int n = snprintf(text, MAX_OPTIONS, "-cl-std=%s%s%s%s%s%s%s", adapter->standard,
                      adapter->exact_divide ? " -cl-fp32-correctly-rounded-divide-sqrt" : "", source->options,
-                     device->target.whole_rows ? " -DWIDE" : "",
+                     device->target.whole_rows ? " -DWIDE" : "", adapter->features.half ? " -DHALF" : "",
                      (variants & BN_KERNEL_DOT) && adapter->features.int_dot ? " -DDOT" : "",
                      (variants & BN_KERNEL_SUBGROUP) && adapter->features.subgroup ? " -DSUBGROUP" : "");
     for (uint32_t i = 0; i < BN_MAX_CONSTANTS; i++)

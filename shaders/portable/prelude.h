@@ -6,7 +6,7 @@
 // Beyond vectors and address spaces nothing of OpenCL's library is used, so that no such library is needed at build time.
 //
 // C0 .. C5 are the constants of a variant (devices/common/lower.h). C0 is the work-items of a group.
-// DOT: packed integer dot products. SUBGROUP: shuffles in subgroups.
+// DOT: packed integer dot products. SUBGROUP: shuffles in subgroups. HALF: arithmetic of f16. WIDE: a CPU's vectors.
 #include "../constants.h"
 
 #pragma OPENCL FP_CONTRACT OFF
@@ -164,7 +164,7 @@ static float2 halves(uint word)
     ushort low = (ushort)word, high = (ushort)(word >> 16);
     return (float2)(__builtin_load_halff((const half *)&low), __builtin_load_halff((const half *)&high));
 }
-#elif defined(cl_khr_fp16)
+#elif defined(HALF) // the device lists cl_khr_fp16; a compiler may know it all the same
 #pragma OPENCL EXTENSION cl_khr_fp16 : enable
 #define halves(word) convert_float2(as_half2(word))
 #else

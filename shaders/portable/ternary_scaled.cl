@@ -106,6 +106,7 @@ static int4 dot_plane(uint4 x, const uint4 *w, uint shift, int4 sums)
 static void accumulate(const struct scaled *t, const struct rows *at, uint row, uint end, int4 *acc, float4 *values)
 {
     GLOBAL const uint4 *a = CHOOSE(t->w, at->a), *b = CHOOSE(t->w, at->b);
+#pragma unroll
     for (uint n = 0; n < BATCH * PLANES; n++) {
         acc[n] = (int4)(0);
         values[n] = (float4)(0.0f);
@@ -119,6 +120,7 @@ static void accumulate(const struct scaled *t, const struct rows *at, uint row, 
             first = group_scales(t, at, 2 * block);
             second = group_scales(t, at, 2 * block + 1);
         }
+#pragma unroll
         for (uint n = 0; n < BATCH * PLANES; n++) {
             uint x_row = least(row + n / PLANES, end) * PLANES + n % PLANES;
             GLOBAL const uint4 *x = t->x + x_row * (t->cols / 16) + block * 8;
@@ -236,6 +238,7 @@ KERNEL ternary_scaled(SPAN(uint, slot), SPAN(uint4, x), SPAN(uint, scales), SPAN
             int4 acc[BATCH * PLANES];
             float4 values[BATCH * PLANES];
             accumulate(&t, &at, row, n_rows - 1, acc, values);
+#pragma unroll
             for (uint n = 0; n < BATCH; n++) {
                 float4 v = joined(&t, s, least(row + n, n_rows - 1), acc + n * PLANES, values + n * PLANES);
                 if (lane == 0 && g < groups && row + n < n_rows)

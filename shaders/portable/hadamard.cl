@@ -11,7 +11,7 @@
 #define SHARED_FLOATS MOST_SHARED_BLOCK
 #endif
 
-KERNEL rotate(SPAN(uint, slot), SPAN(float, x), SPAN(float, before), SPAN(float, after), SPAN(float, y), uint op,
+KERNEL hadamard(SPAN(uint, slot), SPAN(float, x), SPAN(float, before), SPAN(float, after), SPAN(float, y), uint op,
               uint cols, uint flags, float factor SHAPE)
 {
     LOCAL float s_x[SHARED_FLOATS];
