@@ -9,6 +9,8 @@
 
 #define MAX_VOCAB (1u << 24)
 
+enum { BN_NORMAL = 1, BN_BYTE = 6 }; // of tokenizer.ggml.token_type
+
 static enum bn_result read_strings(struct bn_load *load, const char *name, bool required, struct bn_str **out,
                                    size_t *count)
 {
@@ -153,6 +155,27 @@ static void find_place(const struct bn_load *load, const struct bn_vocab *vocab)
     }
 }
 
+// bitnet.cpp's converter of embeddings calls Gemma's vocabulary "gpt2", and its byte tokens normal ones; but it is SentencePiece's,
+// with merges as Hugging Face's tokenizers have them.
+static void name_gemma(struct bn_vocab *vocab, int32_t *types)
+{
+    bool spaces = false;
+    if (!bn_str_is(vocab->model, "gpt2") || !bn_str_is(vocab->architecture, "gemma3") || !types)
+        return;
+    for (size_t i = 0; i < vocab->n_tokens && !spaces; i++)
+        spaces = bn_str_is(vocab->tokens[i], "\xe2\x96\x81"); // U+2581
+    if (!spaces)
+        return;
+    vocab->model = (struct bn_str){"llama", 5};
+    vocab->by_merges = true;
+    vocab->add_space_prefix = 0;
+    for (size_t i = 0; i < vocab->n_tokens; i++) {
+        const struct bn_str *token = &vocab->tokens[i];
+        bool byte = token->bytes == 6 && memcmp(token->data, "<0x", 3) == 0 && token->data[5] == '>';
+        types[i] = types[i] == BN_NORMAL && byte ? BN_BYTE : types[i];
+    }
+}
+
 enum bn_result bn_load_vocabulary(struct bn_load *load)
 {
     struct bn_vocab vocab = {.file = load->gguf->file};
@@ -179,6 +202,8 @@ enum bn_result bn_load_vocabulary(struct bn_load *load)
     vocab.merges = merges;
     vocab.types = types;
     vocab.scores = scores;
+    if (result == BN_OK)
+        name_gemma(&vocab, types);
     if (result == BN_OK)
         result = bn_tokenizer_create(load->model->host, &vocab, &load->model->tokenizer, load->err);
     if (result == BN_ERR_MODEL || result == BN_ERR_UNSUPPORTED)

@@ -44,10 +44,10 @@ class Result:
         return json.loads(self.text)
 
 
-def call(tool, *args, stdin=b"", env=None, **more):
+def call(tool, *args, stdin=b"", env=None, timeout=240, **more):
     """Runs a tool with `stdin` as a pipe."""
     return Result(subprocess.run([tool, *map(str, args)], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                 env=environment(**(env or {})), timeout=240, check=False, **more))
+                                 env=environment(**(env or {})), timeout=timeout, check=False, **more))
 
 
 def run(*args, **more):

@@ -268,7 +268,7 @@ class Memory(unittest.TestCase):
     def limited(self, *args):
         def limit():
             resource.setrlimit(resource.RLIMIT_DATA, (self.LIMIT, self.LIMIT))
-        return convert(*args, preexec_fn=limit)
+        return convert(*args, preexec_fn=limit, timeout=max(240, self.WANTED / 2e7))
 
     @needs_json
     def test_largest_tensor_and_64_mib(self):

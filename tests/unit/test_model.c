@@ -290,6 +290,36 @@ START_TEST(a_scale_tensor_multiplies)
 END_TEST
 
 // Floats: the rule of training, or what is ternary already; a scale tensor multiplies and does not change the rounding.
+// Gemma's vocabulary as bitnet.cpp's converter of embeddings writes it.
+START_TEST(gemma_under_another_name)
+{
+    static const char *const tokens[] = {"<bos>", "\u2581", "a", "b", "ab", "\u2581ab", "<0x63>", "  "};
+    static const char *const merges[] = {"a b", "\u2581 ab"};
+    static const int32_t types[] = {3, 1, 1, 1, 1, 1, 1, 4}, wanted[] = {4, 5, 7, 4, 6, 1, 2};
+    struct bn_model_options options;
+    struct bn_error err = {0};
+    int32_t ids[16];
+    size_t count;
+    uint8_t *data;
+    BN_INIT(options);
+    options.vocab_only = true;
+    build_model(b, "gemma3");
+    b->t = 0;
+    set_strings(b, "tokenizer.ggml.tokens", tokens, 8);
+    set_strings(b, "tokenizer.ggml.merges", merges, 2);
+    bytes_add(set_array(b, "tokenizer.ggml.token_type", I32, 8), types, sizeof(types));
+    set_str(b, "tokenizer.ggml.pre", "default");
+    set_u32(b, "tokenizer.ggml.bos_token_id", 0);
+    struct bn_model *model = open_built(&options, &data);
+    ck_assert_str_eq(bn_tokenizer_get_info(bn_model_get_tokenizer(model))->model, "llama");
+    ck_assert_int_eq(bn_tokenize(bn_model_get_tokenizer(model), "ab ab  abc a", 12, 0, ids, 16, &count, &err), BN_OK);
+    ck_assert_uint_eq(count, 7);
+    ck_assert_mem_eq(ids, wanted, sizeof(wanted));
+    bn_model_destroy(model);
+    free(data);
+}
+END_TEST
+
 START_TEST(masters_become_ternary)
 {
     enum { K = 128, ROWS = 64 };
@@ -504,6 +534,7 @@ int main(void)
     tcase_add_test(tcase, the_2b_4t_among_bitnet_models);
     tcase_add_test(tcase, option_then_key_choose_the_byte_order);
     tcase_add_test(tcase, a_scale_tensor_multiplies);
+    tcase_add_test(tcase, gemma_under_another_name);
     tcase_add_test(tcase, masters_become_ternary);
     tcase_add_test(tcase, sizes_choose_among_layouts_of_one_number);
     tcase_add_test(tcase, lookup_tables_of_known_shapes);
