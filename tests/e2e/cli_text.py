@@ -88,7 +88,7 @@ class Json(unittest.TestCase):
         self.assertEqual(len(made["tokens"]), 5)
         self.assertEqual(LONG + made["text"], run("-p", LONG, "-n", "5", "--seed", "11").text.rstrip("\n"))
         for key in ("prompt_tokens_per_second", "decode_tokens_per_second", "prompt_ms", "first_token_ms", "decode_ms",
-                    "memory_bytes", "kv_bytes", "context"):
+                    "memory_bytes", "kv_bytes", "weights_ready_ms", "context"):
             self.assertGreater(made[key], 0, key)
         self.assertIsNone(run("-p", LONG, "-n", "1", "--json").json["decode_tokens_per_second"])
         self.assertIn("tokens/s", result.err)

@@ -72,6 +72,7 @@ static void add_place(json_t *object, struct run *run)
     json_object_set_new(object, "context", json_integer(bn_engine_get_config(run->engine)->n_ctx));
     bool int8 = bn_engine_get_config(run->engine)->kv_type == BN_KV_INT8;
     json_object_set_new(object, "cache_type", json_string(int8 ? "int8" : "f16"));
+    json_object_set_new(object, "weights_ready_ms", milliseconds(run->figures.ready_ns));
     json_object_set_new(object, "kv_bytes", json_integer((json_int_t)stats.kv_bytes));
     json_object_set_new(object, "memory_bytes", json_integer((json_int_t)figures_peak_memory()));
     json_object_set_new(object, "device_recoveries", json_integer((json_int_t)stats.recoveries));

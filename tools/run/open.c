@@ -137,6 +137,7 @@ int run_open(struct run *run, uint32_t n_ctx, uint32_t n_outputs)
 {
     struct bn_engine_config config;
     struct bn_error err = {0};
+    uint64_t start = figures_now();
     int exit_code = open_runtime(run);
     if (!exit_code)
         exit_code = open_model(run);
@@ -160,6 +161,7 @@ int run_open(struct run *run, uint32_t n_ctx, uint32_t n_outputs)
     while (result == BN_ERR_DEVICE_LOST && run_replace_device(run, &err));
     if (result)
         return tool_fail_device(PROGRAM, &err, config.kv_type ? "--cache-type f16 works on every device" : NULL);
+    run->figures.ready_ns = figures_now() - start;
     run_watch_device(run);
     bn_engine_set_trace(run->engine, run->trace);
     return open_session(run);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 // Makes room for `more` items; false if there is no memory.
 static bool grow(void **items, size_t *capacity, size_t used, size_t more, size_t item)
@@ -59,18 +58,11 @@ static bool on_token(void *user, const struct bn_generated *made)
     return !reply->run->out.failed;
 }
 
-static uint64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 // -n 0: the prompt alone, in chunks of -b.
 static enum bn_result process_prompt(struct run *run, const int32_t *prompt, size_t n_prompt,
                                      struct bn_generate_result *result, struct bn_error *err)
 {
-    uint64_t start = now();
+    uint64_t start = figures_now();
     enum bn_result code = BN_OK;
     result->stop = BN_STOP_LENGTH;
     while (result->n_prompt < n_prompt && code == BN_OK) {
@@ -83,7 +75,7 @@ static enum bn_result process_prompt(struct run *run, const int32_t *prompt, siz
         if (code == BN_OK)
             result->n_prompt += n;
     }
-    result->prompt_ns = now() - start;
+    result->prompt_ns = figures_now() - start;
     if (code == BN_ERR_CANCELLED) {
         result->stop = BN_STOP_INTERRUPTED;
         code = BN_OK;

@@ -46,6 +46,7 @@ struct figures {
     uint64_t n_prompt, prompt_ns;
     uint64_t n_tokens, n_decoded, decode_ns; // n_decoded: tokens within decode_ns, all but the first of a reply
     uint64_t first_token_ns;                 // of the first reply; 0: none
+    uint64_t ready_ns;                       // from before the model was opened until its weights were placed
 };
 
 struct run {
@@ -140,6 +141,7 @@ int run_print_perplexity_json(struct run *run, const struct perplexity *result);
 // The line of figures on stderr.
 void figures_print(const struct run *run);
 uint64_t figures_peak_memory(void);               // bytes
+uint64_t figures_now(void);                       // CLOCK_MONOTONIC
 double figures_rate(uint64_t count, uint64_t ns); // per second; NaN if unknown
 
 // The three things that it does.
