@@ -17,6 +17,29 @@ class Workshop(unittest.TestCase):
         self.assertEqual(sum(line.startswith("ternary_fused_dot_subgroup ") for line in lines), 1)
         self.assertTrue(all("0:THREADS=64" in line and "1:LANES=8" in line for line in lines[1:]), lines)
 
+    @needs_json
+    def test_json(self):
+        variants = shader("--json", "list", "ternary").json
+        self.assertEqual(len(variants), len(shader("list", "ternary").text.splitlines()) - 1)
+        for entry in variants:
+            self.assertEqual((entry["schema"], entry["kind"]), ("bitnet-shader/1", "variant"))
+            self.assertIn({"id": 0, "name": "THREADS", "default": 64}, entry["constants"])
+        for action in ("build", "watch", "disasm"):
+            result = shader("--json", action, "norm")
+            self.assertEqual((result.code, result.out, "--json" in result.err), (2, b"", True), action)
+
+    @needs_json
+    @unittest.skipUnless(HERE, "no Vulkan device")
+    def test_json_on_a_device(self):
+        checks = shader("--json", "check").json
+        self.assertEqual(len(checks), shader("check").text.count(" ok: "))
+        self.assertEqual({(entry["kind"], entry["ok"]) for entry in checks}, {("check", True)})
+        times = shader("--json", "-r", "1", "bench", "norm").json
+        self.assertEqual([(entry["shader"], entry["op"], entry["cols"]) for entry in times], [("norm", "norm", 2560)])
+        for entry in times:
+            self.assertAlmostEqual(entry["copy_share"], entry["gb_per_second"] / entry["copy_gb_per_second"], places=6)
+            self.assertGreater(entry["seconds"], 0)
+
     def test_disasm(self):
         result = shader("disasm", "embed")
         self.assertEqual((result.code, "OpEntryPoint GLCompute" in result.text), (0, True), result.err)
@@ -37,6 +60,7 @@ class Workshop(unittest.TestCase):
             self.assertEqual(result.code, 0, result.err)
             self.assertRegex(result.text, r"norm 0x2560 x1 +\d+\.\d+ +\d+\.\d+ +\d+%")
             self.assertEqual(sorted(os.listdir(out)), ["norm.spv", "norm_subgroup.spv"])
+            self.assertIn("   change", result.text)
             path = os.path.join(source, "glsl", "norm.comp")  # one that is wrong: the check finds it
             with open(path, encoding="utf-8") as file:
                 text = file.read()

@@ -19,7 +19,7 @@ static const struct {
 } embedded[] = {VULKAN_SHADERS};
 
 enum { N_EMBEDDED = sizeof embedded / sizeof *embedded, OP_NAME = 5, OP_DECORATE = 71, SPEC_ID = 1 };
-enum { OP_SPEC_CONSTANT = 50, MAX_IDS = 4096, PATH_BYTES = 4096 };
+enum { OP_SPEC_CONSTANT = 50, MAX_IDS = 4096, PATH_BYTES = 4096, MAX_CONSTANTS = 32 };
 
 static bool begins(const char *text, const char *start)
 {
@@ -34,11 +34,12 @@ bool shader_exists(const char *name)
     return false;
 }
 
-// Prints "0 THREADS=64 ..." from the names and decorations of a module.
-static void print_constants(const uint32_t *words, size_t n)
+// The constants of a module, from its names and decorations; at most MAX_CONSTANTS.
+static size_t constants_of(const uint32_t *words, size_t n, struct shader_constant *list)
 {
     static const char *names[MAX_IDS];
     static uint32_t values[MAX_IDS];
+    size_t found = 0;
     memset(names, 0, sizeof names);
     for (size_t at = 5; at < n && words[at] >> 16; at += words[at] >> 16) {
         uint32_t op = words[at] & 0xffff;
@@ -52,21 +53,20 @@ static void print_constants(const uint32_t *words, size_t n)
             for (size_t next = at; next < n && words[next] >> 16; next += words[next] >> 16)
                 if ((words[next] & 0xffff) == OP_SPEC_CONSTANT && words[next + 2] == words[at + 1]) {
                     const char *name = names[words[at + 1]];
-                    if (name && *name) // the size of a workgroup has the id of the constant that it comes from
-                        printf(" %u:%s=%u", words[at + 3], name, values[words[at + 1]]);
+                    if (name && *name && found < MAX_CONSTANTS) // a workgroup's size has the id of its constant
+                        list[found++] = (struct shader_constant){words[at + 3], values[words[at + 1]], name};
                     break;
                 }
+    return found;
 }
 
-int shader_list(const char *name)
+int shader_list(const struct settings *settings, const char *name)
 {
-    printf("%-28s %8s  specialisation constants\n", "variant", "bytes");
+    struct shader_constant constants[MAX_CONSTANTS];
     for (size_t i = 0; i < N_EMBEDDED; i++)
-        if (begins(embedded[i].name, name)) {
-            printf("%-28s %8zu ", embedded[i].name, embedded[i].bytes);
-            print_constants(embedded[i].words, embedded[i].bytes / 4);
-            printf("\n");
-        }
+        if (begins(embedded[i].name, name))
+            report_variant(settings->report, embedded[i].name, embedded[i].bytes, constants,
+                           constants_of(embedded[i].words, embedded[i].bytes / 4, constants));
     return 0;
 }
 

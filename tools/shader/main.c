@@ -42,9 +42,11 @@ static const struct tool_option options[] = {
      .arg = "N",
      .shown = "0: until interrupted",
      .help = "watch: end after N rounds"},
+    {.group = "Output",
+     .names = "--json",
+     TOOL_FLAG(S, json),
+     .help = "one JSON array on stdout instead of lines: list, check and bench"},
 };
-
-static const struct tool_foreign foreign[] = {{"--json", "there is none; the columns are for reading"}};
 
 static const struct tool_program program = {
     .name = PROGRAM,
@@ -57,8 +59,6 @@ static const struct tool_program program = {
              "Exit: 0 done, 1 a check failed or a shader does not compile, 2 usage, 4 device, 5 memory or disk.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
-    .foreign = foreign,
-    .n_foreign = sizeof foreign / sizeof *foreign,
     .defaults = &defaults,
     .size = sizeof defaults,
     .max_operands = 2,
@@ -104,12 +104,17 @@ static int act(const struct settings *settings, const char *action, const char *
 {
     struct bn_runtime *runtime;
     struct bn_error err = {0};
+    bool writes = strcmp(action, "build") == 0 || strcmp(action, "disasm") == 0 || strcmp(action, "watch") == 0;
+    if (settings->json && writes) {
+        tool_say(PROGRAM, "--json is for list, check and bench");
+        return TOOL_EXIT_USAGE;
+    }
     if (name && strcmp(action, "disasm") != 0 && !shader_exists(name)) {
         tool_say(PROGRAM, "%s: no such shader; bitnet-shader list shows them", name);
         return TOOL_EXIT_USAGE;
     }
     if (strcmp(action, "list") == 0)
-        return shader_list(name);
+        return shader_list(settings, name);
     if (strcmp(action, "build") == 0)
         return shader_build(settings, name);
     if (strcmp(action, "disasm") == 0 && name)
@@ -138,12 +143,17 @@ int main(int argc, char **argv)
         return exit_code;
     if (!settings.device)
         settings.device = "vulkan";
-    if (operands.n == 0) {
+    struct report report;
+    settings.report = &report;
+    exit_code = report_begin(&report, settings.json);
+    if (exit_code == 0 && operands.n == 0) {
         tool_say(PROGRAM, "what to do? list, build, check, bench, disasm or watch; --help says more");
         exit_code = TOOL_EXIT_USAGE;
-    } else {
+    } else if (exit_code == 0) {
         exit_code = act(&settings, operands.items[0], operands.n > 1 ? operands.items[1] : NULL);
     }
+    int report_exit = report_end(&report, exit_code <= TOOL_EXIT_CHECK);
+    exit_code = exit_code ? exit_code : report_exit;
     tool_list_finish(&operands);
     return exit_code;
 }

@@ -42,13 +42,8 @@ static enum bn_result open_oracle(struct bn_runtime *runtime, struct bn_device *
     return bn_device_open(runtime, "cpu", &options, out, err);
 }
 
-static void describe(const struct problem *problem, char *text, size_t size)
-{
-    snprintf(text, size, "%s %ux%u x%u", bn_op_name(problem->kind), problem->n, problem->cols, problem->rows);
-}
-
 static enum bn_result check_one(struct bn_device *device, struct bn_device *oracle, const struct problem *problem,
-                                bool *good, struct bn_error *err)
+                                struct report *report, bool *good, struct bn_error *err)
 {
     struct rig got = {0}, want = {0};
     enum bn_result result = rig_init(&got, device, problem, 1, err);
@@ -59,10 +54,9 @@ static enum bn_result check_one(struct bn_device *device, struct bn_device *orac
     if (result == BN_OK)
         result = rig_run(&want, err);
     if (result == BN_OK) {
-        char name[64], text[128];
-        describe(problem, name, sizeof name);
+        char text[128];
         *good = rig_compare(&got, &want, text, sizeof text);
-        printf("%-16s %-28s %s: %s\n", problem->shader, name, *good ? "ok" : "WRONG", text);
+        report_check(report, problem, *good, text);
     }
     rig_finish(&got);
     rig_finish(&want);
@@ -77,11 +71,12 @@ int shader_check(const struct settings *settings, struct bn_runtime *runtime, co
     if (result == BN_OK)
         result = open_oracle(runtime, &oracle, &err);
     unsigned run = 0, wrong = 0;
+    settings->report->device = result == BN_OK ? bn_device_get_info(device)->name : NULL;
     for (size_t i = 0; i < n_problems && result == BN_OK; i++) {
         bool good = false;
         if (problems[i].bench || !wanted(&problems[i], shader))
             continue;
-        result = check_one(device, oracle, &problems[i], &good, &err);
+        result = check_one(device, oracle, &problems[i], settings->report, &good, &err);
         run++;
         wrong += !good;
     }
@@ -119,32 +114,24 @@ int shader_bench(const struct settings *settings, struct bn_runtime *runtime, co
     static const struct problem copy = {"copy", BN_OP_COPY, 1, COPY_ROWS, COPY_COLS, true};
     struct bn_error err = {0};
     struct bn_device *device = NULL;
-    double best, copied = 0;
+    double best;
     uint64_t bytes;
     enum bn_result result = open_device(settings, runtime, folder, &device, &err);
     if (result == BN_OK)
         result = time_one(device, &copy, settings->repetitions, &best, &bytes, &err);
     if (result == BN_OK) {
-        copied = (double)bytes / best * 1e-9;
-        printf("copy bandwidth of %s: %.2f GB/s, read and written\n", bn_device_get_info(device)->name, copied);
-        printf("%-16s %-28s %10s %8s %8s%s\n", "shader", "op", "ms", "GB/s", "of copy", before ? "   change" : "");
+        settings->report->device = bn_device_get_info(device)->name;
+        report_copy(settings->report, (double)bytes / best * 1e-9, before != NULL);
     }
     for (size_t i = 0; i < n_problems && result == BN_OK; i++) {
-        char name[64];
         if (!problems[i].bench || !wanted(&problems[i], shader))
             continue;
-        describe(&problems[i], name, sizeof name);
         result = time_one(device, &problems[i], settings->repetitions, &best, &bytes, &err);
         if (result != BN_OK)
             break;
-        double rate = (double)bytes / best * 1e-9;
-        printf("%-16s %-28s %10.3f %8.2f %7.0f%%", problems[i].shader, name, best * 1e3, rate, 100 * rate / copied);
-        if (before && before[i] > 0)
-            printf(" %+7.1f%%", 100 * (best / before[i] - 1));
+        report_bench(settings->report, &problems[i], best, (double)bytes / best * 1e-9, before ? before[i] : 0);
         if (before)
             before[i] = best;
-        printf("\n");
-        fflush(stdout);
     }
     int exit_code = result == BN_OK ? 0 : tool_fail_device(PROGRAM, &err, NULL);
     bn_device_close(device);

@@ -10,9 +10,20 @@
 
 #define PROGRAM "bitnet-shader"
 
+// Where results go: report.c.
+struct report {
+    bool json;
+    struct json_t *list;
+    size_t n;
+    const char *device; // what it calls itself
+    double copy_gb;     // per second, of its copy op
+};
+
 struct settings {
     const char *device, *source, *out;
     uint32_t count, repetitions;
+    bool json;
+    struct report *report;
 };
 
 // An op at a shape, and the shader that it runs: what check and bench work on.
@@ -46,6 +57,21 @@ void rig_finish(struct rig *rig);
 // How the outputs of two rigs compare; `text` says it. Integers must be equal, floats close.
 bool rig_compare(const struct rig *got, const struct rig *want, char *text, size_t size);
 
+// A specialisation constant of a variant.
+struct shader_constant {
+    uint32_t id, value; // its default
+    const char *name;
+};
+
+// report.c. What is said of variants, checks and times, as lines or, with end, as JSON. begin and end return an exit code.
+int report_begin(struct report *report, bool json);
+int report_end(struct report *report, bool print);
+void report_variant(struct report *report, const char *name, size_t bytes, const struct shader_constant *constants,
+                    size_t n);
+void report_check(struct report *report, const struct problem *problem, bool good, const char *text);
+void report_copy(struct report *report, double gb, bool changes);
+void report_bench(struct report *report, const struct problem *problem, double seconds, double gb, double before);
+
 // run.c: the actions that use a device. They return the exit code; `shader` is NULL for all.
 int shader_check(const struct settings *settings, struct bn_runtime *runtime, const char *shader, const char *folder);
 // `before`: seconds of each problem at the last call, or 0; updated, and the change is printed. May be NULL.
@@ -56,7 +82,7 @@ int shader_bench(const struct settings *settings, struct bn_runtime *runtime, co
 int shader_build(const struct settings *settings, const char *name);
 // When the newest file of the sources was changed, nanoseconds.
 uint64_t shader_source_time(const struct settings *settings);
-int shader_list(const char *name);
+int shader_list(const struct settings *settings, const char *name);
 int shader_disasm(const char *name);
 // Whether there is a shader whose variants begin with the name.
 bool shader_exists(const char *name);
