@@ -206,7 +206,7 @@ class Streams(unittest.TestCase):
         self.assertIn("seed 3", plain.err)
         self.assertEqual(len(plain.err.splitlines()), 1)
         self.assertRegex(plain.err, r"^prompt 3 tokens, [\d.]+ tokens/s; decode 6 tokens, [\d.]+ tokens/s; first token "
-                                    r"[\d.]+ ms; cpu \w+, \d+ threads?; memory \d+ MiB; seed 3\n$")
+                                    r"[\d.]+ ms; cpu \w+, \d+ threads?; memory \d+ MiB( \(\d+ anonymous, \d+ of files\))?; seed 3\n$")
         for args in (["-v"], ["--log", "debug"], ["--log-probs", "2"], ["-q"]):
             self.assertEqual(run("-p", "A dog", "-n", "6", "--seed", "3", *args).out, plain.out)
         self.assertEqual(run("-p", "A dog", "-n", "6", "-q").err, "")

@@ -90,6 +90,12 @@ class Json(unittest.TestCase):
         for key in ("prompt_tokens_per_second", "decode_tokens_per_second", "prompt_ms", "first_token_ms", "decode_ms",
                     "memory_bytes", "kv_bytes", "weights_ready_ms", "context"):
             self.assertGreater(made[key], 0, key)
+        if made["memory_anonymous_bytes"] is not None:  # not in every sandbox's /proc
+            self.assertGreater(made["memory_file_bytes"], 0)
+            # The kernel's counters lag behind by some pages per thread.
+            self.assertLess(made["memory_anonymous_bytes"] + made["memory_file_bytes"], made["memory_bytes"] * 1.5 + (1 << 22))
+            self.assertGreater(made["memory_anonymous_bytes"], made["kv_bytes"])
+            self.assertRegex(result.err, r"memory \d+ MiB \(\d+ anonymous, \d+ of files\)")
         self.assertIsNone(run("-p", LONG, "-n", "1", "--json").json["decode_tokens_per_second"])
         self.assertIn("tokens/s", result.err)
         self.assertEqual(made["cache_type"], "f16")

@@ -26,6 +26,21 @@ uint64_t figures_peak_memory(void)
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
 }
 
+void figures_note_memory(struct figures *figures)
+{
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    unsigned long long kib;
+    while (file && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "RssAnon: %llu kB", &kib) == 1 && kib * 1024 > figures->anonymous)
+            figures->anonymous = kib * 1024;
+        else if (sscanf(line, "RssFile: %llu kB", &kib) == 1 && kib * 1024 > figures->mapped)
+            figures->mapped = kib * 1024;
+    }
+    if (file)
+        fclose(file);
+}
+
 static void print_rate(FILE *stream, const char *what, uint64_t count, uint64_t timed, uint64_t ns)
 {
     fprintf(stream, "%s %llu token%s", what, (unsigned long long)count, count == 1 ? "" : "s");
@@ -76,8 +91,11 @@ void figures_print(const struct run *run)
         fprintf(stderr, "; the model's sampling: temperature %g, top-k %u, top-p %g, min-p %g, repeat penalty %g",
                 (double)run->sampling.temperature, run->sampling.top_k, (double)run->sampling.top_p,
                 (double)run->sampling.min_p, (double)run->sampling.repeat_penalty);
-    fprintf(stderr, "; memory %.0f MiB; seed %llu", (double)figures_peak_memory() / 1048576.0,
-            (unsigned long long)run->seed);
+    fprintf(stderr, "; memory %.0f MiB", (double)figures_peak_memory() / 1048576.0);
+    if (figures->anonymous)
+        fprintf(stderr, " (%.0f anonymous, %.0f of files)", (double)figures->anonymous / 1048576.0,
+                (double)figures->mapped / 1048576.0);
+    fprintf(stderr, "; seed %llu", (unsigned long long)run->seed);
     fputs(color ? "\033[0m\n" : "\n", stderr);
     if (run->settings.verbose)
         print_engine(run);

@@ -75,6 +75,12 @@ static void add_place(json_t *object, struct run *run)
     json_object_set_new(object, "weights_ready_ms", milliseconds(run->figures.ready_ns));
     json_object_set_new(object, "kv_bytes", json_integer((json_int_t)stats.kv_bytes));
     json_object_set_new(object, "memory_bytes", json_integer((json_int_t)figures_peak_memory()));
+    figures_note_memory(&run->figures);
+    const struct figures *figures = &run->figures;
+    json_object_set_new(object, "memory_anonymous_bytes",
+                        figures->anonymous ? json_integer((json_int_t)figures->anonymous) : json_null());
+    json_object_set_new(object, "memory_file_bytes",
+                        figures->anonymous ? json_integer((json_int_t)figures->mapped) : json_null());
     json_object_set_new(object, "device_recoveries", json_integer((json_int_t)stats.recoveries));
     json_object_set_new(object, "restored_rows", json_integer((json_int_t)stats.restored_rows));
     json_object_set_new(object, "version", text_of(bn_version()));

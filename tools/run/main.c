@@ -146,8 +146,10 @@ int main(int argc, char **argv)
         exit_code = exit_code ? exit_code : trace_exit;
         if (!exit_code)
             exit_code = tool_out_finish(&run.out, PROGRAM);
-        if (!exit_code && !run.settings.list_devices)
+        if (!exit_code && !run.settings.list_devices) {
+            figures_note_memory(&run.figures);
             figures_print(&run);
+        }
         if (!exit_code)
             exit_code = interrupts_exit_code();
     }

@@ -164,6 +164,7 @@ int run_open(struct run *run, uint32_t n_ctx, uint32_t n_outputs)
     run->figures.ready_ns = figures_now() - start;
     run_watch_device(run);
     bn_engine_set_trace(run->engine, run->trace);
+    figures_note_memory(&run->figures);
     return open_session(run);
 }
 

@@ -47,6 +47,7 @@ struct figures {
     uint64_t n_tokens, n_decoded, decode_ns; // n_decoded: tokens within decode_ns, all but the first of a reply
     uint64_t first_token_ns;                 // of the first reply; 0: none
     uint64_t ready_ns;                       // from before the model was opened until its weights were placed
+    uint64_t anonymous, mapped;              // bytes in memory, the most that was seen of each; 0: not told
 };
 
 struct run {
@@ -140,7 +141,10 @@ int run_print_perplexity_json(struct run *run, const struct perplexity *result);
 
 // The line of figures on stderr.
 void figures_print(const struct run *run);
-uint64_t figures_peak_memory(void);               // bytes
+uint64_t figures_peak_memory(void); // bytes, of all kinds at once
+// What lies in memory now: anonymous pages, and pages of mapped files, which the system may drop and other processes share. The
+// largest of each so far is kept, since the system keeps a peak of their sum only.
+void figures_note_memory(struct figures *figures);
 uint64_t figures_now(void);                       // CLOCK_MONOTONIC
 double figures_rate(uint64_t count, uint64_t ns); // per second; NaN if unknown
 
