@@ -29,7 +29,9 @@ struct settings {
     const char *mem;
     int head;
     uint32_t top_k;
-    const char *plot, *trace;
+    const char *plot, *trace, *compare, *results;
+    float noise; // percent
+    bool fail_if_worse;
     bool kernels, breakdown, tune;
     int output;
     bool json, csv, quiet;
@@ -115,6 +117,8 @@ const char *machine_joules_note(void);                      // why there is none
 // "gcc 12.2.0", and the commit it was built from.
 const char *machine_compiler(void);
 const char *machine_commit(void);
+void machine_system(char *text, size_t bytes); // "Linux 6.1.0 x86_64"
+double machine_mhz(void);                      // of the fastest CPU now; NaN if not readable
 
 // One test: what to run.
 struct test {
@@ -129,7 +133,7 @@ struct test {
 // What came of it. NaN: unknown.
 struct result {
     char test[64];
-    char device[16], isa[16];
+    char device[16], driver[16], isa[16];
     uint32_t threads;
     enum pages pages;  // asked for
     int packing, mmap; // as the settings had them
@@ -190,6 +194,7 @@ struct bench {
     size_t n_kernels;
     struct bn_runtime *runtime; // of the trace, which outlives those of the tests
     struct bn_trace *trace;     // NULL: none
+    struct json_t *before;      // --compare: what the file holds
 };
 
 // All functions below return an exit code; what is not 0 has been told.
@@ -209,6 +214,16 @@ const char *report_model(const struct bench *bench);                            
 const char *report_pages(const struct result *result);                           // "huge", "4k", "file"
 const struct limits *report_limits(const struct bench *bench, uint32_t threads); // NULL: not measured
 int report_print_json(struct bench *bench);
+struct json_t *report_objects(const struct bench *bench); // what --json prints; a new reference
+
+// compare.c. Reads the file of --compare.
+int compare_open(struct bench *bench);
+void compare_close(struct bench *bench);
+// Puts the results of now (a reference that is taken) beside it, and prints them as JSON, or what has changed as a table.
+int compare_print(struct bench *bench, struct json_t *now);
+// The same with the results of --results, and nothing measured.
+int compare_files(struct bench *bench);
+
 int plot_check(const char *path); // whether a file of this name can be written
 int plot_write(struct bench *bench);
 

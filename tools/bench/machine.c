@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "bench_commit.h"
 
@@ -119,4 +120,33 @@ const char *machine_compiler(void)
 const char *machine_commit(void)
 {
     return BENCH_COMMIT;
+}
+
+void machine_system(char *text, size_t bytes)
+{
+    struct utsname system;
+    if (uname(&system) == 0)
+        snprintf(text, bytes, "%s %s %s", system.sysname, system.release, system.machine);
+    else
+        snprintf(text, bytes, "?");
+}
+
+double machine_mhz(void)
+{
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    double most = NAN, value;
+    char line[512];
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "cpu MHz : %lf", &value) == 1)
+            most = fmax(value, most);
+    if (file)
+        fclose(file);
+    if (isfinite(most))
+        return most;
+    file = fopen("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "re"); // Arm has no line for it
+    if (file && fscanf(file, "%lf", &value) == 1)
+        most = value / 1000;
+    if (file)
+        fclose(file);
+    return most;
 }

@@ -80,6 +80,7 @@ static void bench_finish(struct bench *bench)
     free(bench->limits);
     free(bench->kernels);
     free(bench->model_path);
+    compare_close(bench);
     bn_trace_destroy(bench->trace);
     bn_runtime_destroy(bench->runtime);
 }
@@ -91,6 +92,19 @@ static int open_trace(struct bench *bench)
         bn_trace_create(bench->runtime, bench->settings.trace, 0, &bench->trace, &err))
         return tool_fail(PROGRAM, &err, NULL);
     return 0;
+}
+
+static int report(struct bench *bench)
+{
+    bool json = bench->settings.output == OUTPUT_JSON;
+    int exit_code = 0;
+    if (!json)
+        exit_code = report_print(bench);
+    else if (!bench->settings.compare)
+        return report_print_json(bench);
+    else
+        report_notes(bench);
+    return exit_code || !bench->settings.compare ? exit_code : compare_print(bench, report_objects(bench));
 }
 
 int main(int argc, char **argv)
@@ -105,6 +119,14 @@ int main(int argc, char **argv)
         exit_code = tool_json_missing(PROGRAM);
     if (go && !exit_code && bench.settings.plot)
         exit_code = plot_check(bench.settings.plot);
+    if (go && !exit_code && bench.settings.compare && (exit_code = tool_json_missing(PROGRAM)) == 0)
+        exit_code = compare_open(&bench);
+    if (go && !exit_code && bench.settings.results) {
+        exit_code = compare_files(&bench);
+        int out_exit = tool_out_finish(&bench.out, PROGRAM);
+        bench_finish(&bench);
+        return exit_code ? exit_code : out_exit;
+    }
     if (go && !exit_code && bench.settings.trace)
         exit_code = open_trace(&bench);
     if (go && !exit_code)
@@ -117,11 +139,11 @@ int main(int argc, char **argv)
         exit_code = exit_code ? exit_code : trace_exit;
     }
     if (go && !exit_code)
-        exit_code = bench.settings.output == OUTPUT_JSON ? report_print_json(&bench) : report_print(&bench);
+        exit_code = report(&bench);
     if (go && !exit_code && bench.settings.plot)
         exit_code = plot_write(&bench);
-    if (go && !exit_code)
-        exit_code = tool_out_finish(&bench.out, PROGRAM);
+    int out_exit = tool_out_finish(&bench.out, PROGRAM);
+    exit_code = exit_code ? exit_code : out_exit;
     bench_finish(&bench);
     return exit_code;
 }

@@ -14,6 +14,7 @@ static const struct settings defaults = {
     .limits = true,
     .mmap = -1,
     .mem = "1G",
+    .noise = 5,
     .top_k = 40,
 };
 
@@ -157,6 +158,23 @@ static const struct tool_option options[] = {
      TOOL_FLAG(S, kernels),
      .help = "time single kernels of every instruction set level at the shapes of 2B-4T, instead of a model"},
 
+    {.group = "Comparing",
+     .names = "--compare",
+     TOOL_STRING(S, compare),
+     .arg = "FILE",
+     .help = "put the results beside those of a former --json (- for stdin): better, same or worse beyond the noise"},
+    {.names = "--results",
+     TOOL_STRING(S, results),
+     .arg = "FILE",
+     .help = "with --compare: measure nothing, the results of now are those of this --json"},
+    {.names = "--noise",
+     TOOL_FLOAT(S, noise),
+     .arg = "PERCENT",
+     .min = 0,
+     .max = 1000,
+     .help = "changes up to this are none, however little the repetitions scatter"},
+    {.names = "--fail-if-worse", TOOL_FLAG(S, fail_if_worse), .help = "exit 1 if a test is worse"},
+
     {.group = "Output",
      .names = "-o --output",
      TOOL_WORD(S, output, "md csv json"),
@@ -198,7 +216,8 @@ const struct tool_program bench_program = {
     .about = "Measures how fast a model runs, beside what the machine can do: the bandwidth of its memory and its int8 "
              "multiply-accumulates, in the same run. A LIST is 1,2,4 or 1-4, 128-512+128, 1-8*2; every combination is "
              "run.",
-    .notes = "Exit: 0 done, 2 usage or unreadable path, 3 model refused, 4 device, 5 memory or disk.\n"
+    .notes = "Exit: 0 done, 1 --fail-if-worse and a test is, 2 usage or unreadable path, 3 model refused, 4 device, 5 "
+             "memory or disk.\n"
              "Environment: BITNET_MODELS BITNET_DEVICE BITNET_CPU_ISA BITNET_CACHE_DIR; see bitnet-bench(1).",
     .options = options,
     .n_options = sizeof options / sizeof *options,
@@ -351,6 +370,13 @@ static int check(struct settings *settings)
     else if (settings->kernels &&
              (settings->model || settings->synthetic || settings->breakdown || settings->plot || settings->trace))
         wrong = "--kernels needs no model: leave out -m, --synthetic, --breakdown, --plot and --trace";
+    else if (settings->results && !settings->compare)
+        wrong = "--results needs --compare";
+    else if (settings->fail_if_worse && !settings->compare)
+        wrong = "--fail-if-worse needs --compare";
+    else if (settings->compare &&
+             (settings->kernels || settings->tune || settings->csv || settings->output == OUTPUT_CSV))
+        wrong = "--compare is for tests of a model, as a table or JSON: leave out --kernels, --tune and --csv";
     else if (settings->device && settings->device[strspn(settings->device, "0123456789,")] == '\0')
         wrong = "-d names the device; positions before the test are --depth";
     if (settings->json)

@@ -44,6 +44,10 @@ static json_t *new_object(const struct bench *bench, const char *test, const cha
     json_object_set_new(object, "build",
                         json_pack("{s:s, s:s}", "compiler", machine_compiler(), "commit", machine_commit()));
     json_object_set_new(object, "device_name", text_of(bench->machine));
+    char system[128];
+    machine_system(system, sizeof system);
+    json_object_set_new(object, "system", text_of(system));
+    json_object_set_new(object, "cpu_mhz", tool_json_number(machine_mhz()));
     return object;
 }
 
@@ -121,6 +125,7 @@ static json_t *object_of(const struct bench *bench, const struct result *r)
     };
     add_model(object, bench);
     json_object_set_new(object, "device", text_of(r->device));
+    json_object_set_new(object, "driver", text_of(r->driver));
     json_object_set_new(object, "pages", text_of(report_pages(r)));
     char head[48];
     report_head(r, head, sizeof head);
@@ -170,7 +175,7 @@ static json_t *object_of_kernel(const struct bench *bench, const struct kernel_r
     return object;
 }
 
-int report_print_json(struct bench *bench)
+json_t *report_objects(const struct bench *bench)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < bench->n_results; i++)
@@ -181,11 +186,22 @@ int report_print_json(struct bench *bench)
     }
     for (size_t i = 0; i < bench->n_kernels; i++)
         json_array_append_new(list, object_of_kernel(bench, &bench->kernels[i]));
-    report_notes(bench);
-    return tool_json_print(&bench->out, PROGRAM, list);
+    return list;
 }
 
-#else // main has refused --json before this is called
+int report_print_json(struct bench *bench)
+{
+    report_notes(bench);
+    return tool_json_print(&bench->out, PROGRAM, report_objects(bench));
+}
+
+#else // main has refused --json and --compare before these are called
+
+struct json_t *report_objects(const struct bench *bench)
+{
+    (void)bench;
+    return NULL;
+}
 
 int report_print_json(struct bench *bench)
 {

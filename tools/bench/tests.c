@@ -257,6 +257,7 @@ static int run_test(struct bench *bench, struct rig *rig, const struct test *tes
                               .int8_share = NAN};
     snprintf(result->test, sizeof result->test, "%s", test->name);
     snprintf(result->device, sizeof result->device, "%s", device->id);
+    snprintf(result->driver, sizeof result->driver, "%s", device->driver);
     snprintf(result->isa, sizeof result->isa, "%s", device->isa);
     uint32_t rows = test->n_prompt < test->n_batch ? test->n_prompt : test->n_batch;
     rows = rows > test->sessions ? rows : test->sessions;
