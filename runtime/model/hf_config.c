@@ -110,6 +110,17 @@ static enum bn_result check_key(const struct reader *r, const char *name, const 
     return refuse(r, name, "an unknown key, which may change what the model computes");
 }
 
+const struct bn_hf_family *bn_hf_find_family(const char *architecture, bool embeds)
+{
+    // Both are of the class of the first.
+    if (strcmp(architecture, "bitnet-25") == 0)
+        architecture = "bitnet-b1.58";
+    for (size_t i = 0; i < COUNT(families); i++)
+        if (strcmp(families[i].architecture, architecture) == 0 && families[i].embeds == embeds)
+            return &families[i];
+    return NULL;
+}
+
 static enum bn_result find_family(struct reader *r)
 {
     struct bn_str type = {0}, class_name = {0};

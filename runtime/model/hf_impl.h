@@ -49,6 +49,8 @@ enum bn_result bn_hf_read_config(struct bn_hf_config *config, const struct bn_ho
 enum bn_result bn_hf_read_ids(struct bn_hf_config *config, const struct bn_json *json);
 // Its settings of sampling, as keys.
 enum bn_result bn_hf_read_sampling(const struct bn_json *json, struct bn_key_blob *blob);
+// The class for an architecture, with or without a head; NULL: none is known.
+const struct bn_hf_family *bn_hf_find_family(const char *architecture, bool embeds);
 void bn_hf_config_finish(struct bn_hf_config *config);
 
 // hf_tokenizer.c: writes the vocabulary. `more` is tokenizer_config.json; its root may be NULL. `chat_template` counts before
@@ -72,6 +74,8 @@ enum bn_result bn_hf_read_pieces(const struct bn_json *json, struct bn_hf_pieces
 
 // hf_names.c: GGUF's name, terminated, with ".weight". False: not known.
 bool bn_hf_tensor_name(const struct bn_hf_family *family, const char *name, char to[BN_HF_NAME_BYTES]);
+// The other way: a checkpoint's name for GGUF's. False: models of this class have no such tensor.
+bool bn_hf_checkpoint_name(const struct bn_hf_family *family, const char *gguf, char *to, size_t bytes);
 // Whether GGUF's name is that of a norm of a matrix's input.
 bool bn_hf_is_input_norm(const char *gguf);
 // Tensors of old checkpoints that follow from config.json.

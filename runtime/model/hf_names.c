@@ -100,6 +100,31 @@ bool bn_hf_tensor_name(const struct bn_hf_family *family, const char *name, char
     return false;
 }
 
+bool bn_hf_checkpoint_name(const struct bn_hf_family *family, const char *gguf, char *to, size_t bytes)
+{
+    const char *prefix = family->embeds ? "" : "model.", *found = NULL, *layer = skip(gguf, "blk.");
+    for (size_t i = 0; i < COUNT(model_names) && !layer; i++) {
+        bool head = strcmp(model_names[i].name, "lm_head") == 0;
+        if (is_weight_of(gguf, model_names[i].gguf) && !(head && family->embeds)) {
+            snprintf(to, bytes, "%s%s.weight", head ? "" : prefix, model_names[i].name);
+            return true;
+        }
+    }
+    size_t digits = layer ? strspn(layer, "0123456789") : 0;
+    if (digits == 0 || digits > 6 || layer[digits] != '.')
+        return false;
+    // Of several names the first, but the last of 1bitLLM's.
+    bool last = strcmp(family->class_name, "BitnetForCausalLM") == 0;
+    for (size_t i = 0; i < COUNT(layer_names); i++) {
+        const char *name = family->post_norms && layer_names[i].post ? layer_names[i].post : layer_names[i].gguf;
+        if (is_weight_of(layer + digits + 1, name) && (last || !found))
+            found = layer_names[i].name;
+    }
+    if (found)
+        snprintf(to, bytes, "%slayers.%.*s.%s.weight", prefix, (int)digits, layer, found);
+    return found != NULL;
+}
+
 bool bn_hf_is_derived(const char *name)
 {
     uint32_t layer;

@@ -187,6 +187,57 @@ class Runs(unittest.TestCase):
         refused(folder, "outside the vocabulary")
 
 
+    def test_folders(self):
+        """Folders that are written: the numbers of their source, and the same logits where no rows of Q and K move."""
+        hf, families = os.path.join(DATA, "hf"), os.path.join(DATA, "families")
+        sources = [(MODEL, "packed", "floats"), (os.path.join(hf, "bitnet-master"), "packed", "floats"),
+                   (os.path.join(hf, "qwen3-ternary"), "floats"), (os.path.join(hf, "gemma3-packed"), "packed", "floats"),
+                   (os.path.join(hf, "gemma3-embedding"), "floats"), (os.path.join(hf, "qwen3-embedding"), "packed"),
+                   (os.path.join(families, "bitnet.gguf"), "packed"), (os.path.join(families, "bitnet-25.gguf"), "floats"),
+                   (os.path.join(families, "llama.gguf"), "packed", "floats"), (os.path.join(families, "trilm.gguf"), "floats"),
+                   (os.path.join(families, "qwen3-q2_0.gguf"), "floats"), (os.path.join(families, "qwen3-yarn.gguf"), "floats")]
+        for source, *forms in sources:
+            for form in forms:
+                made = path_of(f"{form}-{os.path.basename(source)}")
+                result = call(CONVERT, "--folder", form, source, made)
+                self.assertEqual(result.code, 0, result.err)
+                said = call(CONVERT, "--diff", source, made).text
+                self.assertEqual(said, "architecture: bitnet-25 and bitnet-b1.58\n" if "-25" in source else "the same\n", made)
+                if not any(name in source for name in ("llama", "trilm", "embedding")):
+                    same(source, made)
+                text = b"Once upon a time <|eot_id|> 12 \xc3\xa9"
+                tokens = [call(TOKENIZE, "-m", model, stdin=text).out for model in (source, made)]
+                self.assertEqual(tokens[0], tokens[1], made)
+        self.assertEqual(call(CONVERT, "--folder", "packed", MODEL, made).code, 2)  # it exists
+
+    def test_folder_whose_scale_divides(self):
+        source = Folder(MODEL)
+        for name, (dtype, shape, _) in source.tensors.items():
+            if name.endswith("_scale"):
+                source.tensors[name] = dtype, shape, struct.pack("<f", 1 / 64)
+        path, made = source.save(path_of("64th")), path_of("divides")
+        self.assertEqual(call(CONVERT, "--folder", "inverse", path, made).code, 0)
+        same(path, made)
+        with open(os.path.join(made, "model.safetensors"), "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            place = json.loads(file.read(length))["model.layers.0.mlp.up_proj.weight_scale"]["data_offsets"][0]
+            file.seek(8 + length + place)
+            self.assertEqual(struct.unpack("<f", file.read(4)), (64.0,))
+
+    def test_folders_that_cannot_be(self):
+        rotated, path = os.path.join(DATA, "families", "qwen3-hadamard.gguf"), path_of("never")
+        for model, form, said in ((MODEL, "inverse", "not exactly 1 over"), (rotated, "floats", "prism.hadamard"),
+                                  (os.path.join(DATA, "hf", "qwen3-ternary"), "packed", "activation_planes"),
+                                  (os.path.join(DATA, "hf", "llama-packed"), "packed", "rope_freqs"),
+                                  (os.path.join(DATA, "families", "gemma3.gguf"), "packed", "by scores")):
+            result = call(CONVERT, "--folder", form, model, path)
+            self.assertEqual(result.code, 3, result.err)
+            self.assertIn(said, result.err)
+            self.assertFalse(os.path.exists(path) or os.path.exists(path + ".part"))
+        self.assertEqual(call(CONVERT, "--folder", "packed", "-t", "tq2_0", MODEL, path).code, 2)
+        self.assertEqual(call(CONVERT, "--folder", "boxes", MODEL, path).code, 2)
+
+
 @needs_json
 class Refusals(unittest.TestCase):
     def test_config(self):

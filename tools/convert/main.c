@@ -27,8 +27,14 @@ static const struct tool_option options[] = {
      TOOL_FLAG(S, verify),
      .help = "compare a file with the checksums that it has from bitnet-convert; with OUTPUT, after writing it"},
     {.names = "--json", TOOL_FLAG(S, json), .help = "what --inspect prints, as JSON"},
-    {.group = "What OUTPUT, a GGUF file, becomes",
-     .names = "-t --type",
+    {.group = "What OUTPUT, a GGUF file or with --folder a folder of Hugging Face, becomes",
+     .names = "--folder",
+     TOOL_WORD(S, folder, "no packed inverse floats"),
+     .arg = "FORM",
+     .help =
+         "a folder: uint8 with a scale that multiplies (packed) or divides (inverse), or ternary floats, bf16 where it "
+         "is exact; of the options below only --lossy and --activation go with it"},
+    {.names = "-t --type",
      TOOL_STRING(S, matrices),
      .arg = "TYPE",
      .shown = "as they are, or i2_s",
@@ -276,6 +282,11 @@ static int work(const struct settings *settings, const struct tool_list *operand
         tool_say(PROGRAM, "--json goes with --inspect");
     else if (settings->json && tool_json_missing(PROGRAM))
         return TOOL_EXIT_USAGE;
+    else if (settings->folder && (modes || settings->matrices || settings->embeddings || settings->pack ||
+                                  settings->order || settings->resume || settings->verify))
+        tool_say(PROGRAM, "--folder goes with --lossy and --activation only");
+    else if (settings->folder && exists)
+        tool_say(PROGRAM, "%s: exists, and a folder is not replaced", output);
     else if (exists && !settings->force)
         tool_say(PROGRAM, "%s: exists; --force replaces it", output);
     else if (exists && !S_ISREG(st.st_mode))

@@ -1,6 +1,7 @@
 // Converting, and comparing with checksums.
 #include "common/fail.h"
 #include "convert/convert.h"
+#include "convert/hf_write.h"
 #include "convert/tool.h"
 
 #include <inttypes.h>
@@ -43,8 +44,15 @@ int run_conversion(const struct settings *settings, struct bn_runtime *runtime, 
         .user = &progress,
     };
     progress_start(&progress, settings);
-    enum bn_result result = bn_convert(runtime, from, to, &conversion, &done, &err);
+    enum bn_result result = settings->folder
+                                ? bn_convert_to_folder(runtime, from, to, (enum bn_folder_form)(settings->folder - 1),
+                                                       &conversion, &done, &err)
+                                : bn_convert(runtime, from, to, &conversion, &done, &err);
     progress_end(&progress);
+    if (result == BN_ERR_CANCELLED && settings->folder) {
+        tool_say(PROGRAM, "interrupted, %s was not written", to);
+        return TOOL_EXIT_SIGNAL + caught_signal();
+    }
     if (result == BN_ERR_CANCELLED)
         return stopped(settings, to);
     if (result != BN_OK)

@@ -10,7 +10,7 @@
 
 struct settings {
     const char *synthetic, *architecture, *matrices, *embeddings;
-    int order, activation;
+    int order, activation, folder;
     uint64_t seed;
     bool inspect, diff, verify, pack, lossy, resume, json, force, quiet;
 };
