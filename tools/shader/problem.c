@@ -17,6 +17,11 @@ const struct problem problems[] = {
     {"ternary", BN_OP_MATMUL, 7, 33, 2560, false},
     {"ternary", BN_OP_GATE_UP, 3, 70, 512, false},
     {"ternary_fused", BN_OP_NORM_MATMUL, 1, 130, 2560, false},
+    {"ternary_tiled", BN_OP_MATMUL, 33, 70, 512, false}, // software devices have "ternary" for this, too
+    {"ternary_tiled", BN_OP_GATE_UP, 17, 71, 256, false},
+    {"ternary_scaled", BN_OP_MATMUL, 3, 70, 320, false},
+    {"ternary_scaled", BN_OP_GATE_UP, 1, 70, 512, false},
+    {"ternary_scaled", BN_OP_MATMUL, 1, 2560, 6912, true},
     {"ternary_fused", BN_OP_NORM_GATE_UP, 1, 70, 512, false},
     {"attention", BN_OP_ATTENTION, 3, 200, DIM, false},
     {"head", BN_OP_HEAD, 3, 501, 256, false},
@@ -111,11 +116,14 @@ static enum bn_result make_weights(struct rig *rig, const struct problem *proble
     for (int i = 0; i < n && result == BN_OK; i++) {
         rig->op.w[i] = (struct bn_weight){
             .layout = layout, .rows = problem->n, .cols = problem->cols, .scale = 0.3f + (float)i / 4};
-        bool ternary = layout == BN_LAYOUT_I2S_A;
+        bool ternary = layout == BN_LAYOUT_I2S_A || layout == BN_LAYOUT_I2S_A_G128;
+        size_t scales = (size_t)problem->n * ((problem->cols + 127) / 128);
         result =
             make(rig, &rig->op.w[i].data, bytes, ternary ? fill_codes : fill_halves, ternary ? bytes : bytes / 2, err);
         if (!ternary)
             rig->op.w[i].scale = 1;
+        if (result == BN_OK && layout == BN_LAYOUT_I2S_A_G128)
+            result = make(rig, &rig->op.w[i].scales, scales * sizeof(float), fill_floats, scales, err);
     }
     return result;
 }
@@ -146,7 +154,8 @@ static enum bn_result make_ternary(struct rig *rig, const struct problem *proble
     size_t n = (size_t)problem->rows * problem->n;
     enum bn_result result = make_rows8(rig, problem, fused, err);
     if (result == BN_OK)
-        result = make_weights(rig, problem, gates ? 2 : 1, BN_LAYOUT_I2S_A, err);
+        result = make_weights(rig, problem, gates ? 2 : 1,
+                              strcmp(problem->shader, "ternary_scaled") ? BN_LAYOUT_I2S_A : BN_LAYOUT_I2S_A_G128, err);
     if (result == BN_OK && !gates)
         result = make(rig, &op->in3, n * sizeof(float), fill_floats, n, err);
     if (result == BN_OK)
@@ -279,7 +288,8 @@ void rig_finish(struct rig *rig)
     }
     bn_queue_close(rig->queue);
     bn_command_destroy(rig->command);
-    struct bn_span *spans[] = {&op->in, &op->in3, &op->out, &op->norm, &op->kv, &op->w[0].data, &op->w[1].data};
+    struct bn_span *spans[] = {&op->in,        &op->in3,       &op->out,         &op->norm,       &op->kv,
+                               &op->w[0].data, &op->w[1].data, &op->w[0].scales, &op->w[1].scales};
     for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
         bn_buffer_destroy(spans[i]->buffer);
     if (op->kind == BN_OP_QUANTISE)
