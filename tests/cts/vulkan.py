@@ -10,6 +10,7 @@ import tempfile
 
 LAYER = "VK_LAYER_KHRONOS_validation"
 COMPLAINT = ("VUID-", "Validation Error", "Validation Performance", "SYNC-HAZARD", "UNASSIGNED-")
+ASAN = "libvulkan_lvp" in os.environ.get("LD_PRELOAD", "")  # see tests/meson.build
 failures = []
 
 
@@ -26,7 +27,10 @@ def run(cts, *cases, **env):
 
 
 def validation(cts, without):
-    status, text = run(cts, VK_INSTANCE_LAYERS=LAYER, VK_LOADER_DEBUG="layer", BITNET_VULKAN_WITHOUT=without,
+    # With the layer, and only then, LeakSanitizer takes for lost what LLVM keeps for each of lavapipe's pipelines; what is ours is
+    # looked at in the runs without it.
+    options = os.environ.get("ASAN_OPTIONS", "") + (":detect_leaks=0" if ASAN else "")
+    status, text = run(cts, VK_INSTANCE_LAYERS=LAYER, ASAN_OPTIONS=options, VK_LOADER_DEBUG="layer", BITNET_VULKAN_WITHOUT=without,
                        VK_LAYER_ENABLES="VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT")
     check(LAYER in text, "the validation layer was not loaded")
     complaints = [line for line in text.splitlines() if any(word in line for word in COMPLAINT)]
@@ -77,13 +81,10 @@ def main():
         return 77
     cache(cts)
     override(cts)
-    if "libvulkan_lvp" in os.environ.get("LD_PRELOAD", ""):
-        print("the validation layer is left out under ASan")
-        return 77 if not failures else 1
     if not glob.glob("/usr/share/vulkan/explicit_layer.d/*khronos_validation*"):
         print("the validation layer is not installed (Debian: vulkan-validationlayers)")
         return 77 if not failures else 1
-    for without in ("", "host_visible,timeline,software"):
+    for without in ("", "host_visible,timeline,software")[:1 if ASAN else 2]:
         validation(cts, without)
     print(f"{len(failures)} failures")
     return 1 if failures else 0
