@@ -1,5 +1,5 @@
 // Activations of the gate, by the flags of the kernel; without one relu^2.
-static float activated(uint flags, float g)
+FUNCTION float activated(uint flags, float g)
 {
     float r = g > 0.0f ? g : 0.0f;
     if ((flags & (FLAG_SILU | FLAG_GELU)) == 0)

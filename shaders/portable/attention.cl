@@ -17,7 +17,7 @@ DEFINE_REDUCE(reduce_add, float, ADD, as_uint, as_float)
 DEFINE_REDUCE(reduce_max, float, most_float, as_uint, as_float)
 
 // Sixteen partial sums, as everywhere.
-static float score(LOCAL const float4 *q, GLOBAL const uint4 *k, uint head_dim)
+INLINE float score(LOCAL const float4 *q, GLOBAL const uint4 *k, uint head_dim)
 {
     float4 s0 = (float4)(0.0f), s1 = s0, s2 = s0, s3 = s0;
     for (uint i = 0; i < head_dim / 16; i++) {

@@ -2,7 +2,7 @@
 #include "prelude.h"
 
 // Notes that the op runs. True if it shall not: the submission was stopped.
-static bool skips(GLOBAL uint *slot, uint op)
+FUNCTION bool skips(GLOBAL uint *slot, uint op)
 {
     if (thread() == 0 && group_x() == 0 && group_y() == 0)
         slot[SLOT_PROGRESS] = op;
@@ -10,29 +10,29 @@ static bool skips(GLOBAL uint *slot, uint op)
 }
 
 // A NaN or infinity was met; the first op wins.
-static void report_not_finite(GLOBAL uint *slot, uint op)
+FUNCTION void report_not_finite(GLOBAL uint *slot, uint op)
 {
     if (compare_and_swap((volatile GLOBAL uint *)slot + SLOT_STATUS, 0u, STATUS_NOT_FINITE) == 0)
         slot[SLOT_STATUS_OP] = op;
 }
 
-static bool not_finite(float x)
+FUNCTION bool not_finite(float x)
 {
     return (as_uint(x) & 0x7f800000u) == 0x7f800000u;
 }
 
-static uint row_token(GLOBAL const uint *slot, uint row)
+FUNCTION uint row_token(GLOBAL const uint *slot, uint row)
 {
     return slot[slot[SLOT_ROW_AT] / 4 + row * 4];
 }
 
-static uint row_position(GLOBAL const uint *slot, uint row)
+FUNCTION uint row_position(GLOBAL const uint *slot, uint row)
 {
     return slot[slot[SLOT_ROW_AT] / 4 + row * 4 + 1];
 }
 
 // Number of the KV page that holds 64 positions of the row's sequence, from 64 `block` on.
-static uint row_page(GLOBAL const uint *slot, uint row, uint block)
+FUNCTION uint row_page(GLOBAL const uint *slot, uint row, uint block)
 {
     uint seq = slot[slot[SLOT_ROW_AT] / 4 + row * 4 + 2];
     uint first = slot[slot[SLOT_SEQ_AT] / 4 + seq * 2];
@@ -40,7 +40,7 @@ static uint row_page(GLOBAL const uint *slot, uint row, uint block)
 }
 
 // What a * b, rounded to `product`, misses (Veltkamp, Dekker), for magnitudes below 2^100.
-static float missed_by(float a, float b, float product)
+FUNCTION float missed_by(float a, float b, float product)
 {
     float a_big = 4097.0f * a, b_big = 4097.0f * b;
     float a_high = a_big - (a_big - a), b_high = b_big - (b_big - b);
@@ -49,7 +49,7 @@ static float missed_by(float a, float b, float product)
 }
 
 // a / b, rounded correctly whatever the device's own division does; b is positive, all are normal or 0.
-static float divide(float a, float b)
+FUNCTION float divide(float a, float b)
 {
     float undo = a < 0.0f ? -1.0f : 1.0f;
     a = magnitude(a);
@@ -68,7 +68,7 @@ static float divide(float a, float b)
 }
 
 // exp of docs/numerics.md.
-static float exp_own(float x)
+FUNCTION float exp_own(float x)
 {
     if (x < -87.0f)
         return 0.0f;
@@ -87,7 +87,7 @@ static float exp_own(float x)
 }
 
 // f32 to the bits of f16, to nearest even, whatever mode the device converts in.
-static uint half_bits(float x)
+FUNCTION uint half_bits(float x)
 {
     uint bits = as_uint(x), sign = bits >> 16 & 0x8000u;
     bits &= 0x7fffffffu;
@@ -104,22 +104,22 @@ static uint half_bits(float x)
     return sign | (rounded - 0x38000000u) >> 13;
 }
 
-static float bf16_low(uint word)
+FUNCTION float bf16_low(uint word)
 {
     return as_float(word << 16);
 }
 
-static float bf16_high(uint word)
+FUNCTION float bf16_high(uint word)
 {
     return as_float(word & 0xffff0000u);
 }
 
-static float2 widen_pair(uint word, uint layout)
+FUNCTION float2 widen_pair(uint word, uint layout)
 {
     return layout == LAYOUT_F16 ? halves(word) : (float2)(bf16_low(word), bf16_high(word));
 }
 
-static float4 widen(uint2 words, uint layout)
+FUNCTION float4 widen(uint2 words, uint layout)
 {
     return (float4)(widen_pair(words.x, layout), widen_pair(words.y, layout));
 }

@@ -3,7 +3,7 @@
 
 #define LAYOUT ((uint)C1)
 
-static float scaled(float x, float scale)
+FUNCTION float scaled(float x, float scale)
 {
     return scale != 0.0f ? x * scale : x;
 }

@@ -4,7 +4,7 @@
 DEFINE_SUM_LANES(sum_floats, float)
 
 // w row `r` times x from quad `x_at` on; all work-items of a group must call. The result is the first lane's.
-static float dot_row(LOCAL uint *s, GLOBAL const uint4 *w, uint r, GLOBAL const float4 *x, uint x_at, uint cols,
+INLINE float dot_row(LOCAL uint *s, GLOBAL const uint4 *w, uint r, GLOBAL const float4 *x, uint x_at, uint cols,
                      uint lanes, uint layout)
 {
     uint lane = thread() % lanes;

@@ -12,12 +12,17 @@
 #pragma OPENCL FP_CONTRACT OFF
 
 #define THREADS ((uint)C0)
+// Always inlined: where a compiler makes one copy of a function for one group's memory, PoCL 3.1 leaves that memory to all groups.
+#define INLINE static inline __attribute__((always_inline))
+#define FUNCTION static // as the compiler likes; where it compiles ahead, inlined
 #define GLOBAL __global
 #define LOCAL __local
 #define KERNEL __kernel __attribute__((reqd_work_group_size(C0, 1, 1))) void
 
 #if defined(__NVPTX__) || defined(__AMDGCN__) || defined(SERIAL)
 #define COMPILED_AHEAD
+#undef FUNCTION
+#define FUNCTION INLINE
 #endif
 
 // Operands. OpenCL has memory objects and no addresses: each comes with the byte at which it begins.
@@ -30,23 +35,23 @@
 #endif
 
 #if defined(__NVPTX__)
-static uint thread(void)
+FUNCTION uint thread(void)
 {
     return __nvvm_read_ptx_sreg_tid_x();
 }
-static uint group_x(void)
+FUNCTION uint group_x(void)
 {
     return __nvvm_read_ptx_sreg_ctaid_x();
 }
-static uint group_y(void)
+FUNCTION uint group_y(void)
 {
     return __nvvm_read_ptx_sreg_ctaid_y();
 }
-static uint groups_x(void)
+FUNCTION uint groups_x(void)
 {
     return __nvvm_read_ptx_sreg_nctaid_x();
 }
-static uint groups_y(void)
+FUNCTION uint groups_y(void)
 {
     return __nvvm_read_ptx_sreg_nctaid_y();
 }
@@ -54,27 +59,27 @@ static uint groups_y(void)
 
 #elif defined(__AMDGCN__)
 // struct hsa_kernel_dispatch_packet_s: the grid in work-items, from byte 12 on.
-static uint grid(uint axis)
+FUNCTION uint grid(uint axis)
 {
     return ((__constant const uint *)__builtin_amdgcn_dispatch_ptr())[3 + axis];
 }
-static uint thread(void)
+FUNCTION uint thread(void)
 {
     return __builtin_amdgcn_workitem_id_x();
 }
-static uint group_x(void)
+FUNCTION uint group_x(void)
 {
     return __builtin_amdgcn_workgroup_id_x();
 }
-static uint group_y(void)
+FUNCTION uint group_y(void)
 {
     return __builtin_amdgcn_workgroup_id_y();
 }
-static uint groups_x(void)
+FUNCTION uint groups_x(void)
 {
     return grid(0) / THREADS;
 }
-static uint groups_y(void)
+FUNCTION uint groups_y(void)
 {
     return grid(1);
 }
@@ -113,15 +118,15 @@ void bn_serial_meet(void); // goes on with the group's next work-item until all 
 #define round_even(x) __builtin_rintf(x)
 #define magnitude(x) __builtin_fabsf(x)
 #define convert(v, type) __builtin_convertvector(v, type)
-static float2 fma2(float2 a, float2 b, float2 c)
+FUNCTION float2 fma2(float2 a, float2 b, float2 c)
 {
     return (float2)(fma1(a.x, b.x, c.x), fma1(a.y, b.y, c.y));
 }
-static float4 fma4(float4 a, float4 b, float4 c)
+FUNCTION float4 fma4(float4 a, float4 b, float4 c)
 {
     return (float4)(fma2(a.xy, b.xy, c.xy), fma2(a.zw, b.zw, c.zw));
 }
-static float4 round_even4(float4 v)
+FUNCTION float4 round_even4(float4 v)
 {
     return (float4)(round_even(v.x), round_even(v.y), round_even(v.z), round_even(v.w));
 }
@@ -140,26 +145,26 @@ static float4 round_even4(float4 v)
 #define count_one(at) atomic_inc(at)
 #endif
 
-static uint least(uint a, uint b)
+FUNCTION uint least(uint a, uint b)
 {
     return a < b ? a : b;
 }
-static uint most(uint a, uint b)
+FUNCTION uint most(uint a, uint b)
 {
     return a > b ? a : b;
 }
-static float most_float(float a, float b)
+FUNCTION float most_float(float a, float b)
 {
     return a > b ? a : b;
 }
-static float clamp_float(float x, float low, float high)
+FUNCTION float clamp_float(float x, float low, float high)
 {
     return x < low ? low : x > high ? high : x;
 }
 
 // The two halves of a word.
 #if defined(COMPILED_AHEAD)
-static float2 halves(uint word)
+FUNCTION float2 halves(uint word)
 {
     ushort low = (ushort)word, high = (ushort)(word >> 16);
     return (float2)(__builtin_load_halff((const half *)&low), __builtin_load_halff((const half *)&high));
@@ -168,7 +173,7 @@ static float2 halves(uint word)
 #pragma OPENCL EXTENSION cl_khr_fp16 : enable
 #define halves(word) convert_float2(as_half2(word))
 #else
-static float2 halves(uint word)
+FUNCTION float2 halves(uint word)
 {
     return vload_half2(0, (const half *)&word);
 }
@@ -176,13 +181,13 @@ static float2 halves(uint word)
 
 // Sums of four products of bytes, and a third operand: signed ones with the codes 0 .. 3 of weights; signed ones.
 #if defined(DOT) && defined(__NVPTX__)
-static int dot4(uint x, uint code, int sum)
+FUNCTION int dot4(uint x, uint code, int sum)
 {
     int result;
     __asm__("dp4a.s32.u32 %0, %1, %2, %3;" : "=r"(result) : "r"(x), "r"(code), "r"(sum));
     return result;
 }
-static int dot8(uint x, uint w, int sum)
+FUNCTION int dot8(uint x, uint w, int sum)
 {
     int result;
     __asm__("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(result) : "r"(x), "r"(w), "r"(sum));
@@ -198,16 +203,16 @@ static int dot8(uint x, uint w, int sum)
 #define dot4(x, code, sum) ((sum) + dot_4x8packed_su_int(x, code))
 #define dot8(x, w, sum) ((sum) + dot_4x8packed_ss_int(x, w))
 #else
-static int byte_of(uint word, uint i)
+FUNCTION int byte_of(uint word, uint i)
 {
     return (int)(word << (24 - 8 * i)) >> 24;
 }
-static int dot8(uint x, uint w, int sum)
+FUNCTION int dot8(uint x, uint w, int sum)
 {
     return sum + (byte_of(x, 0) * byte_of(w, 0) + byte_of(x, 1) * byte_of(w, 1)) +
            (byte_of(x, 2) * byte_of(w, 2) + byte_of(x, 3) * byte_of(w, 3));
 }
-static int dot4(uint x, uint code, int sum)
+FUNCTION int dot4(uint x, uint code, int sum)
 {
     return sum + (byte_of(x, 0) * (int)(code & 3) + byte_of(x, 1) * (int)(code >> 8 & 3)) +
            (byte_of(x, 2) * (int)(code >> 16 & 3) + byte_of(x, 3) * (int)(code >> 24));
@@ -221,7 +226,7 @@ static int dot4(uint x, uint code, int sum)
 #define shuffle(x, mask) ((uint)__nvvm_shfl_sync_bfly_i32(0xffffffffu, (int)(x), (int)(mask), 31))
 #elif defined(__AMDGCN__)
 #define subgroup_size() ((uint)__AMDGCN_WAVEFRONT_SIZE)
-static uint shuffle(uint x, uint mask)
+FUNCTION uint shuffle(uint x, uint mask)
 {
     uint lane = thread() % subgroup_size();
     return (uint)__builtin_amdgcn_ds_bpermute((int)((lane ^ mask) * 4), (int)x);

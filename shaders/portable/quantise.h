@@ -13,19 +13,19 @@ struct row_input {
     float scale;   // what it is multiplied by
 };
 
-static float4 input_quad(const struct row_input *in, uint i)
+FUNCTION float4 input_quad(const struct row_input *in, uint i)
 {
     return in->has_norm ? normed(in->x[i], in->norm[i], in->inverse) : in->x[i];
 }
 
-static uint largest_bits(float4 v)
+FUNCTION uint largest_bits(float4 v)
 {
     uint4 bits = as_uint4(v) & 0x7fffffffu;
     return most(most(bits.x, bits.y), most(bits.z, bits.w));
 }
 
 // Finds `inverse` and `scale`, so that `range` is the largest integer. False: not finite.
-static bool scale_row(LOCAL uint *s, struct row_input *in, uint cols, float eps, float range)
+INLINE bool scale_row(LOCAL uint *s, struct row_input *in, uint cols, float eps, float range)
 {
     in->inverse = in->has_norm ? inverse_rms(s, in->x, cols, eps) : 0.0f;
     in->scale = 0.0f;
@@ -40,7 +40,7 @@ static bool scale_row(LOCAL uint *s, struct row_input *in, uint cols, float eps,
 }
 
 // Four elements; rounding never leaves the range by more than half.
-static int4 quantised(const struct row_input *in, uint i, float range)
+FUNCTION int4 quantised(const struct row_input *in, uint i, float range)
 {
     float4 v = input_quad(in, i) * in->scale;
     v = (float4)(clamp_float(v.x, -range, range), clamp_float(v.y, -range, range), clamp_float(v.z, -range, range),
@@ -48,13 +48,13 @@ static int4 quantised(const struct row_input *in, uint i, float range)
     return convert(round_even4(v), int4);
 }
 
-static uint pack_int8(int4 q)
+FUNCTION uint pack_int8(int4 q)
 {
     uint4 b = as_uint4(q) & 0xffu;
     return b.x | b.y << 8 | b.z << 16 | b.w << 24;
 }
 
-static int sum_of(int4 q)
+FUNCTION int sum_of(int4 q)
 {
     return (q.x + q.y) + (q.z + q.w);
 }

@@ -3,7 +3,7 @@
 
 #ifdef SUBGROUP
 #define DEFINE_REDUCE(name, type, combine, to_bits, from_bits)                                                         \
-    static type name(LOCAL uint *s, type x)                                                                            \
+    INLINE type name(LOCAL uint *s, type x)                                                                            \
     {                                                                                                                  \
         uint size = subgroup_size(), n_subgroups = THREADS / size;                                                     \
         for (uint n = size / 2; n > 0; n /= 2)                                                                         \
@@ -21,7 +21,7 @@
     }
 #else
 #define DEFINE_REDUCE(name, type, combine, to_bits, from_bits)                                                         \
-    static type name(LOCAL uint *s, type x)                                                                            \
+    INLINE type name(LOCAL uint *s, type x)                                                                            \
     {                                                                                                                  \
         s[thread()] = to_bits(x);                                                                                      \
         meet();                                                                                                        \
@@ -40,7 +40,7 @@
 // Sum over the `lanes` work-items of a part of the group, whose first gets it. For lanes beyond 1 all must call.
 #ifdef SUBGROUP
 #define DEFINE_SUM_LANES(name, type)                                                                                   \
-    static type name(LOCAL uint *s, type x, uint lanes)                                                                \
+    INLINE type name(LOCAL uint *s, type x, uint lanes)                                                                \
     {                                                                                                                  \
         for (uint n = lanes / 2; n > 0; n /= 2)                                                                        \
             x += as_##type(shuffle(as_uint(x), n));                                                                    \
@@ -48,7 +48,7 @@
     }
 #else
 #define DEFINE_SUM_LANES(name, type)                                                                                   \
-    static type name(LOCAL uint *s, type x, uint lanes)                                                                \
+    INLINE type name(LOCAL uint *s, type x, uint lanes)                                                                \
     {                                                                                                                  \
         LOCAL uint *mine = s + thread();                                                                               \
         if (lanes == 1)                                                                                                \

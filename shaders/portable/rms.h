@@ -3,7 +3,7 @@
 DEFINE_REDUCE(reduce_add, float, ADD, as_uint, as_float)
 
 // 1 / sqrt(mean square + eps); infinite or NaN if the row's sum of squares is.
-static float inverse_rms(LOCAL uint *s, GLOBAL const float4 *x, uint cols, float eps)
+INLINE float inverse_rms(LOCAL uint *s, GLOBAL const float4 *x, uint cols, float eps)
 {
     float4 sums = (float4)(0.0f);
     for (uint i = thread(); i < cols / 4; i += THREADS)
@@ -15,7 +15,7 @@ static float inverse_rms(LOCAL uint *s, GLOBAL const float4 *x, uint cols, float
     return divide(1.0f, sqrt1(mean + eps));
 }
 
-static float4 normed(float4 x, float4 weight, float inverse)
+FUNCTION float4 normed(float4 x, float4 weight, float inverse)
 {
     return (x * inverse) * weight;
 }

@@ -8,7 +8,7 @@ struct place {
 };
 
 // packed_heads: heads | kv_heads << 16. packed_place: head_dim | rope order << 15 | layer << 16.
-static struct place place_of(GLOBAL uint *slot, GLOBAL const uint *rope, GLOBAL float *kv, uint op, uint packed_heads,
+FUNCTION struct place place_of(GLOBAL uint *slot, GLOBAL const uint *rope, GLOBAL float *kv, uint op, uint packed_heads,
                              uint packed_place, uint kv_page_words)
 {
     struct place p = {slot,
@@ -25,14 +25,14 @@ static struct place place_of(GLOBAL uint *slot, GLOBAL const uint *rope, GLOBAL 
 }
 
 // Four elements of a head that are turned together and share words of the KV pool: the j-th such group.
-static uint4 rope_group(const struct place *p, uint j)
+FUNCTION uint4 rope_group(const struct place *p, uint j)
 {
     uint half_dim = p->head_dim / 2;
     return p->pairs ? 4 * j + (uint4)(0, 1, 2, 3) : 2 * j + (uint4)(0, 1, half_dim, half_dim + 1);
 }
 
 // The pairs (x, z), (y, w) in halves order, (x, y), (z, w) in pairs order, turned by the angles at the position.
-static float4 rotate_pairs(const struct place *p, float4 v, uint row, uint within)
+FUNCTION float4 rotate_pairs(const struct place *p, float4 v, uint row, uint within)
 {
     uint at = row_position(p->slot, row) * p->head_dim + (p->pairs ? within : 2 * within);
     float c0 = as_float(p->rope[at]), s0 = as_float(p->rope[at + 1]);
@@ -43,7 +43,7 @@ static float4 rotate_pairs(const struct place *p, float4 v, uint row, uint withi
     return p->pairs ? turned.xzyw : turned;
 }
 
-static void store_kv(const struct place *p, uint which, uint head, uint row, uint low, uint high, float4 v)
+FUNCTION void store_kv(const struct place *p, uint which, uint head, uint row, uint low, uint high, float4 v)
 {
     uint position = row_position(p->slot, row), rows = (p->layer * 2 + which) * p->kv_heads + head;
     uint at =

@@ -48,14 +48,14 @@ struct rows {
 };
 
 // Groups of four rows.
-static uint n_groups(const struct ternary *t)
+FUNCTION uint n_groups(const struct ternary *t)
 {
     if (MODE == MODE_QKV)
         return (t->place.heads + 2 * t->place.kv_heads) * t->place.head_dim / 4;
     return MODE == MODE_GATE_UP ? (t->rows + 1) / 2 : (t->rows + 3) / 4;
 }
 
-static struct rows locate(const struct ternary *t, uint g)
+FUNCTION struct rows locate(const struct ternary *t, uint g)
 {
     uint end = t->rows - 1;
     struct rows at = {0, 0, (uint4)(0)};
@@ -76,12 +76,12 @@ static struct rows locate(const struct ternary *t, uint g)
     return at;
 }
 
-static GLOBAL const uint4 *matrix(const struct ternary *t, uint which)
+FUNCTION GLOBAL const uint4 *matrix(const struct ternary *t, uint which)
 {
     return which == 0 ? t->w[0] : which == 1 ? t->w[1] : t->w[2];
 }
 
-static float scale_of(const struct ternary *t, uint which)
+FUNCTION float scale_of(const struct ternary *t, uint which)
 {
     return which == 0 ? t->scale[0] : which == 1 ? t->scale[1] : t->scale[2];
 }
@@ -92,20 +92,20 @@ static float scale_of(const struct ternary *t, uint which)
 typedef char bytes32 __attribute__((ext_vector_type(32)));
 typedef bytes32 loose32 __attribute__((aligned(16)));
 
-static int8 block_dot(bytes32 c0, bytes32 c1, bytes32 c2, bytes32 c3, ACTIVATIONS const loose32 *x, int8 sum)
+INLINE int8 block_dot(bytes32 c0, bytes32 c1, bytes32 c2, bytes32 c3, ACTIVATIONS const loose32 *x, int8 sum)
 {
     short16 pairs = as_short16(__builtin_ia32_pmaddubsw256(c0, x[0])) + as_short16(__builtin_ia32_pmaddubsw256(c1, x[1])) +
                     as_short16(__builtin_ia32_pmaddubsw256(c2, x[2])) + as_short16(__builtin_ia32_pmaddubsw256(c3, x[3]));
     return sum + as_int8(__builtin_ia32_pmaddwd256(pairs, (short16)(1)));
 }
 
-static int sum8(int8 v)
+FUNCTION int sum8(int8 v)
 {
     int4 s = v.lo + v.hi;
     return (s.x + s.z) + (s.y + s.w);
 }
 
-static void accumulate(const struct ternary *t, const struct rows *at, ACTIVATIONS const uint4 *x, uint row, uint end,
+INLINE void accumulate(const struct ternary *t, const struct rows *at, ACTIVATIONS const uint4 *x, uint row, uint end,
                        uint cols, int4 *acc)
 {
     GLOBAL const uint4 *a = matrix(t, at->a), *b = matrix(t, at->b);
@@ -133,7 +133,7 @@ static void accumulate(const struct ternary *t, const struct rows *at, ACTIVATIO
         acc[n] = (int4)(sum8(sums[n][0]), sum8(sums[n][1]), sum8(sums[n][2]), sum8(sums[n][3]));
 }
 #else
-static int dot16(uint4 x, uint4 code, int sum)
+FUNCTION int dot16(uint4 x, uint4 code, int sum)
 {
     sum = dot4(x.x, code.x, sum);
     sum = dot4(x.y, code.y, sum);
@@ -141,7 +141,7 @@ static int dot16(uint4 x, uint4 code, int sum)
     return dot4(x.w, code.w, sum);
 }
 
-static void accumulate(const struct ternary *t, const struct rows *at, ACTIVATIONS const uint4 *x, uint row, uint end,
+INLINE void accumulate(const struct ternary *t, const struct rows *at, ACTIVATIONS const uint4 *x, uint row, uint end,
                        uint cols, int4 *acc)
 {
     GLOBAL const uint4 *a = matrix(t, at->a), *b = matrix(t, at->b);
@@ -170,7 +170,7 @@ static void accumulate(const struct ternary *t, const struct rows *at, ACTIVATIO
 }
 #endif
 
-static void finish_matmul(const struct ternary *t, uint g, uint row, float4 v)
+FUNCTION void finish_matmul(const struct ternary *t, uint g, uint row, float4 v)
 {
     const float value[4] = {v.x, v.y, v.z, v.w};
     for (uint i = 0; i < 4 && g * 4 + i < t->rows; i++) {
@@ -179,14 +179,14 @@ static void finish_matmul(const struct ternary *t, uint g, uint row, float4 v)
     }
 }
 
-static void finish_gate_up(const struct ternary *t, uint g, uint row, float4 v)
+FUNCTION void finish_gate_up(const struct ternary *t, uint g, uint row, float4 v)
 {
     t->out[row * t->rows + g * 2] = activated(t->flags, v.x) * v.z;
     if (g * 2 + 1 < t->rows)
         t->out[row * t->rows + g * 2 + 1] = activated(t->flags, v.y) * v.w;
 }
 
-static void finish_qkv(const struct ternary *t, const struct rows *at, uint row, float4 v)
+FUNCTION void finish_qkv(const struct ternary *t, const struct rows *at, uint row, float4 v)
 {
     const struct place *p = &t->place;
     uint head = at->r.x / p->head_dim, low = at->r.x % p->head_dim, high = at->r.z % p->head_dim;
@@ -203,7 +203,7 @@ static void finish_qkv(const struct ternary *t, const struct rows *at, uint row,
     out[at->r.w] = v.w;
 }
 
-static void finish(const struct ternary *t, const struct rows *at, uint g, uint row, int4 acc, float row_scale,
+FUNCTION void finish(const struct ternary *t, const struct rows *at, uint g, uint row, int4 acc, float row_scale,
                    int row_sum)
 {
     float factor_a = divide(scale_of(t, at->a), row_scale);

@@ -34,20 +34,20 @@ struct rows {
 #define CHOOSE(list, which) ((which) == 0 ? (list)[0] : (which) == 1 ? (list)[1] : (list)[2])
 
 // What a scale of matrix m reaches: 0 all of it, 1 a row, or so many columns.
-static uint reach(const struct scaled *t, uint m)
+FUNCTION uint reach(const struct scaled *t, uint m)
 {
     uint code = t->flags >> (8 + 4 * m) & 15u;
     return code < 2 ? code : 16u << code;
 }
 
-static uint n_groups(const struct scaled *t)
+FUNCTION uint n_groups(const struct scaled *t)
 {
     if (t->mode == MODE_QKV)
         return t->rows / 4 + 2 * (t->more_rows / 4);
     return t->mode == MODE_GATE_UP ? (t->rows + 1) / 2 : (t->rows + 3) / 4;
 }
 
-static struct rows locate(const struct scaled *t, uint g)
+FUNCTION struct rows locate(const struct scaled *t, uint g)
 {
     struct rows at = {0, 0, (uint4)(0)};
     uint end = t->rows - 1;
@@ -68,7 +68,7 @@ static struct rows locate(const struct scaled *t, uint g)
 }
 
 // The scale of half a block in a row of matrix m; 1 where scales do not reach groups.
-static float group_scale(const struct scaled *t, uint m, uint r, uint half_block)
+FUNCTION float group_scale(const struct scaled *t, uint m, uint r, uint half_block)
 {
     uint columns = reach(t, m);
     if (columns <= 1)
@@ -77,13 +77,13 @@ static float group_scale(const struct scaled *t, uint m, uint r, uint half_block
     return CHOOSE(t->w_scales, m)[r * groups + least(half_block * 64 / columns, groups - 1)];
 }
 
-static float4 group_scales(const struct scaled *t, const struct rows *at, uint half_block)
+FUNCTION float4 group_scales(const struct scaled *t, const struct rows *at, uint half_block)
 {
     return (float4)(group_scale(t, at->a, at->r.x, half_block), group_scale(t, at->a, at->r.y, half_block),
                     group_scale(t, at->b, at->r.z, half_block), group_scale(t, at->b, at->r.w, half_block));
 }
 
-static int dot16(uint4 x, uint4 code, int sum)
+FUNCTION int dot16(uint4 x, uint4 code, int sum)
 {
     sum = dot4(x.x, code.x, sum);
     sum = dot4(x.y, code.y, sum);
@@ -92,7 +92,7 @@ static int dot16(uint4 x, uint4 code, int sum)
 }
 
 // Sixteen columns of the four rows; with groups, of the trits, which are the codes - 1.
-static int4 dot_plane(uint4 x, const uint4 *w, uint shift, int4 sums)
+FUNCTION int4 dot_plane(uint4 x, const uint4 *w, uint shift, int4 sums)
 {
     const uint4 mask = (uint4)(0x03030303u);
     sums.x = dot16(x, w[0] >> shift & mask, sums.x);
@@ -103,7 +103,7 @@ static int4 dot_plane(uint4 x, const uint4 *w, uint shift, int4 sums)
 }
 
 // Sums of the rows' integers; where there are groups, of their floats.
-static void accumulate(const struct scaled *t, const struct rows *at, uint row, uint end, int4 *acc, float4 *values)
+FUNCTION void accumulate(const struct scaled *t, const struct rows *at, uint row, uint end, int4 *acc, float4 *values)
 {
     GLOBAL const uint4 *a = CHOOSE(t->w, at->a), *b = CHOOSE(t->w, at->b);
 #pragma unroll
@@ -140,7 +140,7 @@ static void accumulate(const struct scaled *t, const struct rows *at, uint row, 
 }
 
 // Times the scales of rows, + 0 as in the canonical sum of one pair.
-static float4 scaled_rows(const struct scaled *t, const struct rows *at, float4 v)
+FUNCTION float4 scaled_rows(const struct scaled *t, const struct rows *at, float4 v)
 {
     GLOBAL const float *a = CHOOSE(t->w_scales, at->a), *b = CHOOSE(t->w_scales, at->b);
     if (reach(t, at->a) == 1)
@@ -150,7 +150,7 @@ static float4 scaled_rows(const struct scaled *t, const struct rows *at, float4 
     return v;
 }
 
-static void finish(const struct scaled *t, const struct rows *at, uint g, uint row, float4 sums)
+FUNCTION void finish(const struct scaled *t, const struct rows *at, uint g, uint row, float4 sums)
 {
     float row_scale = as_float(t->scales[row * PLANES * 2]);
     float factor_a = divide(CHOOSE(t->scale, at->a), row_scale);
@@ -172,20 +172,20 @@ static void finish(const struct scaled *t, const struct rows *at, uint g, uint r
     }
 }
 
-static int4 sum_rows_int(LOCAL uint *s, int4 v)
+INLINE int4 sum_rows_int(LOCAL uint *s, int4 v)
 {
     return (int4)(sum_lanes_int(s, v.x, LANES), sum_lanes_int(s, v.y, LANES), sum_lanes_int(s, v.z, LANES),
                   sum_lanes_int(s, v.w, LANES));
 }
 
-static float4 sum_rows_float(LOCAL uint *s, float4 v)
+INLINE float4 sum_rows_float(LOCAL uint *s, float4 v)
 {
     return (float4)(sum_lanes_float(s, v.x, LANES), sum_lanes_float(s, v.y, LANES), sum_lanes_float(s, v.z, LANES),
                     sum_lanes_float(s, v.w, LANES));
 }
 
 // The rows' values, from the sums of the lanes; the planes meet as integers where they are.
-static float4 joined(const struct scaled *t, LOCAL uint *s, uint row, const int4 *acc, const float4 *values)
+INLINE float4 joined(const struct scaled *t, LOCAL uint *s, uint row, const int4 *acc, const float4 *values)
 {
     if (GROUPED) {
         float4 high = sum_rows_float(s, values[0]);

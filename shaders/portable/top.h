@@ -4,22 +4,22 @@
         SPAN(uint4, w), uint op, uint rows, uint cols, uint top_words
 
 // Where the output's header is, its planes, the scanned products.
-static uint output_at(uint o, uint rows, uint cols)
+FUNCTION uint output_at(uint o, uint rows, uint cols)
 {
     return o * (TOP_HEADER + cols / 2 + (rows + 3) / 4 * 4);
 }
 
-static uint planes_at(uint o, uint rows, uint cols)
+FUNCTION uint planes_at(uint o, uint rows, uint cols)
 {
     return output_at(o, rows, cols) + TOP_HEADER;
 }
 
-static uint products_at(uint o, uint rows, uint cols)
+FUNCTION uint products_at(uint o, uint rows, uint cols)
 {
     return planes_at(o, rows, cols) + cols / 2;
 }
 
-static uint n_outputs(GLOBAL const uint *slot)
+FUNCTION uint n_outputs(GLOBAL const uint *slot)
 {
     return slot[SLOT_TOP] == 0 ? 0 : slot[SLOT_N_OUTPUTS];
 }

@@ -8,7 +8,7 @@
 
 DEFINE_SUM_LANES(sum_lanes, int)
 
-static int dot16(GLOBAL const uint *x, uint4 w, int sum)
+FUNCTION int dot16(GLOBAL const uint *x, uint4 w, int sum)
 {
     sum = dot8(x[0], w.x, sum);
     sum = dot8(x[1], w.y, sum);

@@ -14,7 +14,7 @@ struct output {
 };
 
 // How far the exact product of a row can be from the scanned one.
-static float bound(const struct output *o, uint row)
+FUNCTION float bound(const struct output *o, uint row)
 {
     float error = o->info[row * 3 + 1], norm = o->info[row * 3 + 2];
     float missed = error * o->norm + norm * o->error;
@@ -22,26 +22,26 @@ static float bound(const struct output *o, uint row)
            (norm + error) * o->norm * (((float)o->cols / 16.0f + 64.0f) * 5.9604645e-8f);
 }
 
-static float product(const struct output *o, uint row)
+FUNCTION float product(const struct output *o, uint row)
 {
     return as_float(o->products[row]);
 }
 
 // Unsigned integers in the order of the floats.
-static uint ordered(float x)
+FUNCTION uint ordered(float x)
 {
     uint bits = as_uint(x);
     return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
 }
 
-static float unordered(uint key)
+FUNCTION float unordered(uint key)
 {
     return as_float((key & 0x80000000u) != 0 ? key & 0x7fffffffu : ~key);
 }
 
 // The k-th largest of the rows' least possible products, a byte of it at a time from the top. counts: of 256 digits, then the
 // digits found so far and the rank that is left.
-static float threshold(LOCAL uint *counts, const struct output *o, uint k)
+INLINE float threshold(LOCAL uint *counts, const struct output *o, uint k)
 {
     LOCAL uint *found = counts + 256, *rank_left = counts + 257;
     if (thread() == 0) {
