@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
 VARIANTS = ("DOT", "SUBGROUP")
 PTX_TARGET = ("sm_75", "+ptx75")  # the oldest that is supported, and the PTX of its time: drivers finish it for newer ones
 
@@ -60,7 +61,8 @@ def text(source):
                 if not line.startswith("#include "):
                     yield line
                     continue
-                included = os.path.normpath(os.path.join(os.path.dirname(path), line.split('"')[1]))
+                wanted = line.split('"')[1]
+                included = os.path.join(ROOT if wanted.startswith("shaders/") else os.path.dirname(path), wanted)
                 if included not in seen:
                     yield from flatten(included)
                 yield f'#line {number + 1} "{name}"'
@@ -86,7 +88,7 @@ def embed(output):
 
 def command(clang, target, output, source, defines):
     """The compiler's command line."""
-    flags = ["-cl-std=CL1.2", "-cl-fp32-correctly-rounded-divide-sqrt", "-O3", "-Wall", "-Werror",
+    flags = ["-I" + ROOT, "-cl-std=CL1.2", "-cl-fp32-correctly-rounded-divide-sqrt", "-O3", "-Wall", "-Werror",
              "-Wno-unused-function"] + ["-D" + define for define in defines]
     if target == "ptx":
         machine, features = PTX_TARGET

@@ -7,7 +7,7 @@
 //
 // C0 .. C5 are the constants of a variant (devices/common/lower.h). C0 is the work-items of a group.
 // DOT: packed integer dot products. SUBGROUP: shuffles in subgroups. HALF: arithmetic of f16. WIDE: a CPU's vectors.
-#include "../constants.h"
+#include "shaders/constants.h"
 
 #pragma OPENCL FP_CONTRACT OFF
 

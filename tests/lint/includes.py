@@ -46,6 +46,7 @@ SEARCHED = ["tools/", "tests/"]
 GENERATED = {
     "bn_config.h": ["runtime/", "tools/", "convert/", "devices/", "tests/"],
     "driver_table.inl": ["runtime/device/"],
+    "portable_sources.inl": ["devices/opencl/"],
     "vulkan_shaders.inl": ["devices/vulkan/", "tools/shader/"],
     "bench_commit.h": ["tools/bench/"],
 }
@@ -65,6 +66,8 @@ CPU = {"float.h", "limits.h", "math.h", "stdbool.h", "stddef.h", "stdint.h", "st
 OUTSIDE = {
     "pcre2.h": ["runtime/text/"],
     "vulkan/vulkan_core.h": ["devices/vulkan/"],
+    "CL/cl.h": ["devices/opencl/"],
+    "CL/cl_ext.h": ["devices/opencl/"],
     "jansson.h": ["runtime/model/", "tools/", "tests/"],
     "check.h": ["tests/"],
     "immintrin.h": ["tools/bench/", "tests/kern/"],
