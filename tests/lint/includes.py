@@ -47,6 +47,9 @@ GENERATED = {
     "bn_config.h": ["runtime/", "tools/", "convert/", "devices/", "tests/"],
     "driver_table.inl": ["runtime/device/"],
     "portable_sources.inl": ["devices/opencl/"],
+    "ahead_table.inl": ["devices/common/"],
+    "cuda_kernels.inl": ["devices/cuda/"],
+    "hip_kernels.inl": ["devices/hip/"],
     "vulkan_shaders.inl": ["devices/vulkan/", "tools/shader/"],
     "bench_commit.h": ["tools/bench/"],
 }

@@ -1,0 +1,168 @@
+"""Compiles the portable kernels ahead of time, for CUDA, HIP and the fakes of their libraries.
+
+usage: ahead.py ptx CLANG OUTPUT.inl
+       ahead.py hip CLANG OUTPUT.inl ISA...
+       ahead.py host CLANG OUTPUT.c OUTPUT.o TARGET
+       ahead.py table OUTPUT.inl
+
+Of a constant that has several values in manifest.txt there is a variant for each, and the value is part of the variant's name; table
+tells devices/common/ahead.c which ones these are. ptx and hip write packed arrays and a table CUDA_IMAGES or HIP_IMAGES of struct bn_streams_image. host writes
+functions of this machine, linked into one object, and a table of struct fake_kernel that calls them.
+"""
+import concurrent.futures
+import itertools
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+
+import portable
+
+PTX_TYPES = {"u64": ("uint64_t", 8), "u32": ("uint32_t", 4), "f32": ("float", 4)}
+
+
+def variants():
+    """Yields (name, source, defines); the kernel is renamed."""
+    for kernel, source, defines, constants in portable.manifest():
+        fixed = {constant: how for constant, how in constants.items() if isinstance(how, list)}
+        several = [constant for constant, values in fixed.items() if len(values) > 1]
+        for values in itertools.product(*fixed.values()):
+            chosen = dict(zip(fixed, values))
+            name = "_".join([kernel] + [chosen[constant] for constant in several])
+            rename = [] if name == kernel else [f"{kernel}={name}"]
+            yield name, source, defines + [f"{constant}={value}" for constant, value in chosen.items()] + rename
+
+
+def table(output):
+    """BN_AHEAD_TABLE: for each kernel, bits of the constants that are named, and of those that are parameters."""
+    with open(output, "w", encoding="utf-8") as f:
+        f.write("#define BN_AHEAD_TABLE")
+        for kernel, _, _, constants in portable.manifest():
+            named = portable.mask(constants, lambda how: isinstance(how, list) and len(how) > 1)
+            passed = portable.mask(constants, lambda how: not isinstance(how, list))
+            f.write(f' {{"{kernel}", {named}, {passed}}},')
+        f.write("\n")
+
+
+def run(*command):
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(f"{' '.join(command)}\n{result.stderr}")
+
+
+def compile_all(folder, suffix, command):
+    """Every variant as a file of the folder; command(output, source, defines). Returns their names."""
+    def one(variant):
+        name, source, defines = variant
+        run(*command(os.path.join(folder, name + suffix), source, defines))
+        return name
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(one, variants()))
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def length(n):
+    """What follows four bits that are 15."""
+    return b"" if n < 15 else b"\xff" * ((n - 15) // 255) + bytes([(n - 15) % 255])
+
+
+def pack(data):
+    """The format of LZ4's blocks, its rules for the last bytes too."""
+    out, seen, at, start = bytearray(), {}, 0, 0
+    while at < len(data) - 12:
+        key = data[at:at + 4]
+        before = seen.get(key, -65536)
+        seen[key] = at
+        if at - before > 65535:
+            at += 1
+            continue
+        n = 4
+        while at + n < len(data) - 5 and data[before + n] == data[at + n]:
+            n += 1
+        literals = at - start
+        out += bytes([min(literals, 15) << 4 | min(n - 4, 15)]) + length(literals) + data[start:at]
+        out += struct.pack("<H", at - before) + length(n - 4)
+        at += n
+        start = at
+    literals = len(data) - start
+    return bytes(out + bytes([min(literals, 15) << 4]) + length(literals) + data[start:])
+
+
+def array(name, data):
+    """(definition, the fields of struct bn_streams_image that say where and how much)"""
+    packed = pack(data)
+    padded = packed + bytes(-len(packed) % 8)
+    words = [f"{word:#x}" for (word,) in struct.iter_unpack("<Q", padded)]
+    lines = [", ".join(words[i:i + 8]) for i in range(0, len(words), 8)]
+    return f"static const uint64_t {name}[] = {{\n" + ",\n".join(lines) + "};\n", f"{name}, {len(packed)}, {len(data)}"
+
+
+def write_table(output, macro, arrays, rows):
+    with open(output, "w", encoding="utf-8") as f:
+        f.write("".join(arrays) + f"#define {macro} " + "".join(row + ", " for row in rows) + "\n")
+
+
+def compile_ptx(clang, folder):
+    """The text of every variant, by its name."""
+    names = compile_all(folder, ".ptx", lambda *args: portable.command(clang, "ptx", *args))
+    return {name: read(os.path.join(folder, name + ".ptx")) for name in names}
+
+
+def ptx(clang, output):
+    with tempfile.TemporaryDirectory() as folder:
+        texts = compile_ptx(clang, folder)
+    arrays = {name: array("ptx_" + name, text + b"\0") for name, text in texts.items()}
+    write_table(output, "CUDA_IMAGES", [definition for definition, _ in arrays.values()],
+                [f'{{NULL, "{name}", {fields}}}' for name, (_, fields) in arrays.items()])
+
+
+def hip(clang, output, *isas):
+    arrays = {}
+    for isa in isas:
+        with tempfile.TemporaryDirectory() as folder:
+            names = compile_all(folder, ".o", lambda *args: portable.command(clang, isa, *args) + ["-c"])
+            linked = os.path.join(folder, "all.hsaco")
+            run(clang, "-target", "amdgcn-amd-amdhsa", f"-mcpu={isa}", "-nogpulib", "-Wl,--strip-all",
+                *[os.path.join(folder, name + ".o") for name in names], "-o", linked)
+            arrays[isa] = array(isa, read(linked))
+    write_table(output, "HIP_IMAGES", [definition for definition, _ in arrays.values()],
+                [f'{{"{isa}", NULL, {fields}}}' for isa, (_, fields) in arrays.items()])
+
+
+def parameters(text, name):
+    """The types of a kernel's parameters, of its PTX."""
+    listed = re.search(r"\.entry " + name + r"\(([^)]*)\)", text)
+    return re.findall(r"\.param \.(\w+)", listed[1])
+
+
+def host(clang, output, output_object, target):
+    def command(path, source, defines):
+        flags = [f"-D{define}" for define in defines if define not in portable.VARIANTS]
+        return [clang, "-x", "cl", "-cl-std=CL1.2", "-O2", "-fPIC", "-DSERIAL", "-target", target, *flags, "-c", "-o", path,
+                os.path.join(portable.HERE, source)]
+    with tempfile.TemporaryDirectory() as folder:
+        names = compile_all(folder, ".o", command)
+        run(clang, "-r", "-nostdlib", *[os.path.join(folder, name + ".o") for name in names], "-o", output_object)
+        # Which parameters there are, PTX says.
+        kinds = {name: parameters(text.decode(), name) for name, text in compile_ptx(clang, folder).items()}
+    lines, rows = ['#include "fake/groups.h"\n#include <stddef.h>\n'], []
+    for name, types in kinds.items():
+        c_types = [PTX_TYPES[kind][0] for kind in types]
+        call = ", ".join(f"*({kind} *)p[{i}]" for i, kind in enumerate(c_types))
+        lines.append(f"void {name}({', '.join(c_types)});\n"
+                     f"static void run_{name}(void *const *p)\n{{\n    {name}({call});\n}}\n"
+                     f"static const uint8_t sizes_{name}[] = {{{', '.join(str(PTX_TYPES[kind][1]) for kind in types)}}};\n")
+        rows.append(f'{{"{name}", {len(types)}, sizes_{name}, run_{name}}},\n')
+    with open(output, "w", encoding="utf-8") as f:
+        f.write("".join(lines) + "const struct fake_kernel fake_kernels[] = {\n" + "".join(rows) +
+                "{NULL, 0, NULL, NULL}};\n")
+
+
+if __name__ == "__main__":
+    {"ptx": ptx, "hip": hip, "host": host, "table": table}[sys.argv[1]](*sys.argv[2:])
