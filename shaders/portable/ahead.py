@@ -144,7 +144,7 @@ def parameters(text, name):
 def host(clang, output, output_object, target):
     def command(path, source, defines):
         flags = [f"-D{define}" for define in defines if define not in portable.VARIANTS]
-        return [clang, "-x", "cl", "-cl-std=CL1.2", "-O2", "-fPIC", "-DSERIAL", "-target", target, *flags, "-c", "-o", path,
+        return [clang, "-I" + portable.ROOT, "-x", "cl", "-cl-std=CL1.2", "-O2", "-fPIC", "-DSERIAL", "-target", target, *flags, "-c", "-o", path,
                 os.path.join(portable.HERE, source)]
     with tempfile.TemporaryDirectory() as folder:
         names = compile_all(folder, ".o", command)
