@@ -23,9 +23,14 @@ static const struct bn_gguf *keys_of(const struct bn_folder_source *from)
     return &from->source->checkpoint.gguf;
 }
 
-static void set(json_t *object, const char *name, json_t *value)
+static void set(struct bn_folder_source *from, json_t *object, const char *name, json_t *value)
 {
-    json_object_set_new(object, name, value);
+    from->lost |= json_object_set_new(object, name, value) != 0;
+}
+
+static void append(struct bn_folder_source *from, json_t *list, json_t *value)
+{
+    from->lost |= json_array_append_new(list, value) != 0;
 }
 
 static json_t *text(struct bn_str s)
@@ -52,43 +57,43 @@ enum bn_result bn_folder_find_family(struct bn_folder_source *from)
     return BN_OK;
 }
 
-static json_t *rope_scaling(const struct bn_rope *rope)
+static json_t *rope_scaling(struct bn_folder_source *from, const struct bn_rope *rope)
 {
     if (rope->scaling == BN_ROPE_UNSCALED)
         return json_null();
     bool yarn = rope->scaling == BN_ROPE_YARN;
     json_t *scaling = json_object();
-    set(scaling, "rope_type", json_string(yarn ? "yarn" : "linear"));
-    set(scaling, "factor", json_real((double)rope->factor));
+    set(from, scaling, "rope_type", json_string(yarn ? "yarn" : "linear"));
+    set(from, scaling, "factor", json_real((double)rope->factor));
     if (yarn) {
-        set(scaling, "original_max_position_embeddings", json_integer(rope->n_ctx_original));
-        set(scaling, "beta_fast", json_real((double)rope->beta_fast));
-        set(scaling, "beta_slow", json_real((double)rope->beta_slow));
+        set(from, scaling, "original_max_position_embeddings", json_integer(rope->n_ctx_original));
+        set(from, scaling, "beta_fast", json_real((double)rope->beta_fast));
+        set(from, scaling, "beta_slow", json_real((double)rope->beta_slow));
     }
     return scaling;
 }
 
-static void set_window(json_t *config, const struct bn_model *model)
+static void set_window(struct bn_folder_source *from, json_t *config, const struct bn_model *model)
 {
-    set(config, "sliding_window", json_integer(model->window));
-    set(config, "sliding_window_pattern", json_integer(model->period));
-    set(config, "rope_local_base_freq", json_real((double)model->local_rope.theta));
-    set(config, "query_pre_attn_scalar", json_integer(model->info.head_dim));
+    set(from, config, "sliding_window", json_integer(model->window));
+    set(from, config, "sliding_window_pattern", json_integer(model->period));
+    set(from, config, "rope_local_base_freq", json_real((double)model->local_rope.theta));
+    set(from, config, "query_pre_attn_scalar", json_integer(model->info.head_dim));
 }
 
-static void set_quantisation(json_t *config, const struct bn_folder_source *from)
+static void set_quantisation(json_t *config, struct bn_folder_source *from)
 {
     const bool floats = from->form == BN_FOLDER_FLOATS, divides = from->form == BN_FOLDER_INVERSE;
     if (floats && (from->source->model->planes == 2 || from->family->embeds))
         return;
     json_t *quant = json_object();
-    set(quant, "quant_method", json_string("bitnet"));
-    set(quant, "linear_class", json_string(divides ? "bitlinear" : "autobitlinear"));
-    set(quant, "quantization_mode", json_string(floats ? "online" : "offline"));
-    set(config, "quantization_config", quant);
+    set(from, quant, "quant_method", json_string("bitnet"));
+    set(from, quant, "linear_class", json_string(divides ? "bitlinear" : "autobitlinear"));
+    set(from, quant, "quantization_mode", json_string(floats ? "online" : "offline"));
+    set(from, config, "quantization_config", quant);
 }
 
-enum bn_result bn_folder_config(const struct bn_folder_source *from, json_t **out)
+enum bn_result bn_folder_config(struct bn_folder_source *from, json_t **out)
 {
     static const char *const activations[] = {
         [BN_ACTIVATION_RELU2] = "relu2", [BN_ACTIVATION_SILU] = "silu", [BN_ACTIVATION_GELU] = "gelu_pytorch_tanh"};
@@ -96,8 +101,8 @@ enum bn_result bn_folder_config(const struct bn_folder_source *from, json_t **ou
     const struct bn_model_info *info = &model->info;
     json_t *config = json_object();
     *out = config;
-    set(config, "architectures", json_pack("[s]", from->family->class_name));
-    set(config, "model_type", json_string(from->family->model_type));
+    set(from, config, "architectures", json_pack("[s]", from->family->class_name));
+    set(from, config, "model_type", json_string(from->family->model_type));
     const struct {
         const char *name;
         uint32_t value;
@@ -108,15 +113,15 @@ enum bn_result bn_folder_config(const struct bn_folder_source *from, json_t **ou
         {"head_dim", info->head_dim},          {"max_position_embeddings", info->n_ctx_train},
     };
     for (size_t i = 0; i < COUNT(counts); i++)
-        set(config, counts[i].name, json_integer(counts[i].value));
-    set(config, "rms_norm_eps", json_real((double)info->norm_eps));
-    set(config, "rope_theta", json_real((double)info->rope_theta));
-    set(config, "rope_scaling", rope_scaling(&model->rope));
-    set(config, from->family->post_norms ? "hidden_activation" : "hidden_act",
+        set(from, config, counts[i].name, json_integer(counts[i].value));
+    set(from, config, "rms_norm_eps", json_real((double)info->norm_eps));
+    set(from, config, "rope_theta", json_real((double)info->rope_theta));
+    set(from, config, "rope_scaling", rope_scaling(from, &model->rope));
+    set(from, config, from->family->post_norms ? "hidden_activation" : "hidden_act",
         json_string(activations[info->activation]));
-    set(config, "tie_word_embeddings", json_boolean(model->output == model->token_embd));
+    set(from, config, "tie_word_embeddings", json_boolean(model->output == model->token_embd));
     if (model->window)
-        set_window(config, model);
+        set_window(from, config, model);
     set_quantisation(config, from);
     return BN_OK;
 }
@@ -128,29 +133,29 @@ static json_t *id_of(const struct bn_gguf *gguf, const char *name)
     return result == BN_OK && id >= 0 ? json_integer(id) : NULL;
 }
 
-static void set_ends(const struct bn_gguf *gguf, json_t *object)
+static void set_ends(struct bn_folder_source *from, const struct bn_gguf *gguf, json_t *object)
 {
     const struct bn_gguf_key *key;
     json_t *list = json_array(), *eos = id_of(gguf, "tokenizer.ggml.eos_token_id"),
            *eot = id_of(gguf, "tokenizer.ggml.eot_token_id");
     enum bn_result result = bn_gguf_get_integers(gguf, "bitnet.end_token_ids", false, &key, NULL);
     for (uint64_t i = 0; result == BN_OK && key && i < key->count; i++)
-        json_array_append_new(list, json_integer(bn_gguf_integer_at(key, i)));
+        append(from, list, json_integer(bn_gguf_integer_at(key, i)));
     if (json_array_size(list) == 0) {
         if (eos)
-            json_array_append(list, eos);
+            append(from, list, json_incref(eos));
         if (eos && eot)
-            json_array_append(list, eot);
+            append(from, list, json_incref(eot));
     }
     json_decref(eos);
     json_decref(eot);
     if (json_array_size(list) == 0)
         json_decref(list);
     else
-        set(object, "eos_token_id", list);
+        set(from, object, "eos_token_id", list);
 }
 
-enum bn_result bn_folder_generation(const struct bn_folder_source *from, json_t **out)
+enum bn_result bn_folder_generation(struct bn_folder_source *from, json_t **out)
 {
     const struct bn_gguf *gguf = keys_of(from);
     const struct bn_model_sampling *sampling = &from->source->model->sampling;
@@ -158,13 +163,13 @@ enum bn_result bn_folder_generation(const struct bn_folder_source *from, json_t 
            *pad = id_of(gguf, "tokenizer.ggml.padding_token_id");
     *out = object;
     if (bos)
-        set(object, "bos_token_id", bos);
+        set(from, object, "bos_token_id", bos);
     if (pad)
-        set(object, "pad_token_id", pad);
-    set_ends(gguf, object);
+        set(from, object, "pad_token_id", pad);
+    set_ends(from, gguf, object);
     if (!sampling->given)
         return BN_OK;
-    set(object, "do_sample", json_true());
+    set(from, object, "do_sample", json_true());
     const struct {
         enum bn_sampling_part part;
         const char *name;
@@ -177,15 +182,15 @@ enum bn_result bn_folder_generation(const struct bn_folder_source *from, json_t 
     };
     for (size_t i = 0; i < COUNT(floats); i++)
         if (sampling->given & floats[i].part)
-            set(object, floats[i].name, json_real((double)floats[i].value));
+            set(from, object, floats[i].name, json_real((double)floats[i].value));
     if (sampling->given & BN_SAMPLING_TOP_K)
-        set(object, "top_k", json_integer(sampling->top_k));
+        set(from, object, "top_k", json_integer(sampling->top_k));
     return BN_OK;
 }
 
 // The vocabulary as the file has it.
 struct vocabulary {
-    const struct bn_folder_source *from;
+    struct bn_folder_source *from;
     const struct bn_tokenizer_info *info;
     const struct bn_gguf_key *tokens, *types;
     bool pieces; // SentencePiece, by merges
@@ -232,22 +237,22 @@ static enum bn_result set_tokens(const struct vocabulary *v, json_t *root, json_
         int64_t type = type_of(v, i);
         json_t *name = token_text(v, token, type);
         bool plain = type == NORMAL || (v->pieces && type != UNUSED);
-        if (!name)
+        if (!name || strlen(json_string_value(name)) != json_string_length(name))
             result = refuse(v->from, "tokenizer.ggml.tokens", "a token that is no text of JSON");
         if (result == BN_OK && plain && json_object_get(vocab, json_string_value(name)))
             result = refuse(v->from, "tokenizer.ggml.tokens", "two tokens of the same text");
         if (result == BN_OK && type == BYTE && !v->pieces)
             result = refuse(v->from, "tokenizer.ggml.token_type", "a byte token beside the alphabet of bytes");
         if (result == BN_OK && plain)
-            set(vocab, json_string_value(name), json_integer((json_int_t)i));
+            set(v->from, vocab, json_string_value(name), json_integer((json_int_t)i));
         if (result == BN_OK && (type == CONTROL || type == USER || type == UNKNOWN))
-            json_array_append_new(added, json_pack("{s:I,s:O,s:b,s:b,s:b,s:b,s:b}", "id", (json_int_t)i, "content",
-                                                   name, "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0,
-                                                   "special", type != USER));
+            append(v->from, added,
+                   json_pack("{s:I,s:O,s:b,s:b,s:b,s:b,s:b}", "id", (json_int_t)i, "content", name, "single_word", 0,
+                             "lstrip", 0, "rstrip", 0, "normalized", 0, "special", type != USER));
         json_decref(name);
     }
-    set(root, "added_tokens", added);
-    set(model, "vocab", vocab);
+    set(v->from, root, "added_tokens", added);
+    set(v->from, model, "vocab", vocab);
     return result;
 }
 
@@ -261,8 +266,8 @@ static enum bn_result set_merges(const struct vocabulary *v, json_t *model)
     json_t *merges = json_array();
     const uint8_t *at = key ? key->data : NULL;
     for (uint64_t i = 0; key && i < key->count; i++)
-        json_array_append_new(merges, text(bn_gguf_next_str(&at)));
-    set(model, "merges", merges);
+        append(v->from, merges, text(bn_gguf_next_str(&at)));
+    set(v->from, model, "merges", merges);
     return BN_OK;
 }
 
@@ -304,14 +309,14 @@ static enum bn_result set_byte_level(const struct vocabulary *v, json_t *root, j
     if (*regex)
         bytes = json_pack("{s:s,s:[{s:s,s:{s:s},s:s,s:b},o]}", "type", "Sequence", "pretokenizers", "type", "Split",
                           "pattern", "Regex", regex, "behavior", "Isolated", "invert", 0, bytes);
-    set(root, "pre_tokenizer", bytes);
+    set(v->from, root, "pre_tokenizer", bytes);
     bool forms = flag_of(v, "bitnet.nfc", nfc);
-    set(root, "normalizer", forms ? json_pack("{s:s}", "type", "NFC") : json_null());
-    set(root, "decoder",
+    set(v->from, root, "normalizer", forms ? json_pack("{s:s}", "type", "NFC") : json_null());
+    set(v->from, root, "decoder",
         json_pack("{s:s,s:b,s:b,s:b}", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1));
-    set(model, "byte_fallback", json_false());
-    set(model, "ignore_merges", json_boolean(flag_of(v, "bitnet.ignore_merges", whole)));
-    set(model, "unk_token", json_null());
+    set(v->from, model, "byte_fallback", json_false());
+    set(v->from, model, "ignore_merges", json_boolean(flag_of(v, "bitnet.ignore_merges", whole)));
+    set(v->from, model, "unk_token", json_null());
     return BN_OK;
 }
 
@@ -327,24 +332,24 @@ static enum bn_result set_pieces(const struct vocabulary *v, json_t *root, json_
     json_t *metaspace = json_pack("{s:s,s:s,s:s,s:b}", "type", "Metaspace", "replacement", MARK, "prepend_scheme",
                                   bn_str_is(how, "metaspace-first") ? "first" : "always", "split", 0);
     bool by_metaspace = prefix && how.bytes, by_prepend = prefix && !how.bytes;
-    set(root, "normalizer",
+    set(v->from, root, "normalizer",
         by_metaspace ? json_null()
         : by_prepend ? json_pack("{s:s,s:[O,O]}", "type", "Sequence", "normalizers", prepend, replace)
                      : json_incref(replace));
-    set(root, "pre_tokenizer", by_metaspace ? json_incref(metaspace) : json_null());
-    set(root, "decoder",
+    set(v->from, root, "pre_tokenizer", by_metaspace ? json_incref(metaspace) : json_null());
+    set(v->from, root, "decoder",
         json_pack("{s:s,s:[{s:s,s:{s:s},s:s},{s:s},{s:s}]}", "type", "Sequence", "decoders", "type", "Replace",
                   "pattern", "String", MARK, "content", " ", "type", "ByteFallback", "type", "Fuse"));
     json_decref(replace);
     json_decref(prepend);
     json_decref(metaspace);
-    set(model, "byte_fallback", json_true());
-    set(model, "fuse_unk", json_true());
+    set(v->from, model, "byte_fallback", json_true());
+    set(v->from, model, "fuse_unk", json_true());
     const uint8_t *at = v->tokens->data;
     for (uint64_t i = 0; i < v->tokens->count; i++) {
         struct bn_str token = bn_gguf_next_str(&at);
         if (type_of(v, i) == UNKNOWN)
-            set(model, "unk_token", text(token));
+            set(v->from, model, "unk_token", text(token));
     }
     return BN_OK;
 }
@@ -357,32 +362,32 @@ static void set_template(const struct vocabulary *v, json_t *root)
     const struct bn_tokenizer *tokenizer = v->from->source->model->tokenizer;
     for (int i = 0; i < 2; i++) {
         if (i == 1)
-            json_array_append_new(single, json_pack("{s:{s:s,s:i}}", "Sequence", "id", "A", "type_id", 0));
+            append(v->from, single, json_pack("{s:{s:s,s:i}}", "Sequence", "id", "A", "type_id", 0));
         size_t bytes;
         const char *name = bn_token_bytes(tokenizer, ids[i], &bytes);
         if (!name)
             continue;
         json_t *value = json_stringn(name, bytes);
-        json_array_append_new(single, json_pack("{s:{s:O,s:i}}", "SpecialToken", "id", value, "type_id", 0));
-        set(tokens, json_string_value(value),
+        append(v->from, single, json_pack("{s:{s:O,s:i}}", "SpecialToken", "id", value, "type_id", 0));
+        set(v->from, tokens, json_string_value(value),
             json_pack("{s:O,s:[i],s:[O]}", "id", value, "ids", ids[i], "tokens", value));
         json_decref(value);
     }
     json_t *template = json_pack("{s:s,s:O,s:O,s:o}", "type", "TemplateProcessing", "single", single, "pair", single,
                                  "special_tokens", tokens);
     json_decref(single);
-    set(root, "post_processor", template);
+    set(v->from, root, "post_processor", template);
 }
 
-enum bn_result bn_folder_tokenizer(const struct bn_folder_source *from, json_t **out)
+enum bn_result bn_folder_tokenizer(struct bn_folder_source *from, json_t **out)
 {
     struct vocabulary v = {.from = from, .info = bn_tokenizer_get_info(from->source->model->tokenizer)};
     json_t *root = json_object(), *model = json_object();
     *out = root;
-    set(root, "version", json_string("1.0"));
-    set(root, "model", model);
-    set(model, "type", json_string("BPE"));
-    set(model, "dropout", json_null());
+    set(from, root, "version", json_string("1.0"));
+    set(from, root, "model", model);
+    set(from, model, "type", json_string("BPE"));
+    set(from, model, "dropout", json_null());
     v.pieces = strcmp(v.info->model, "llama") == 0;
     if (strcmp(v.info->model, "t5") == 0 || (v.pieces && !flag_of(&v, "bitnet.by_merges", false)))
         return refuse(from, "tokenizer.ggml.scores",

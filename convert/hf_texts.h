@@ -12,14 +12,15 @@ struct bn_folder_source {
     const struct bn_source *source;
     const struct bn_hf_family *family;
     enum bn_folder_form form;
+    bool lost; // a value, for want of memory: then what was made is not used
     struct bn_error *err;
 };
 
 // The class that the model is one of. Errors: BN_ERR_UNSUPPORTED.
 enum bn_result bn_folder_find_family(struct bn_folder_source *from);
 // Each makes a new object. Errors: BN_ERR_UNSUPPORTED, BN_ERR_MODEL, BN_ERR_NO_MEMORY.
-enum bn_result bn_folder_config(const struct bn_folder_source *from, json_t **out);
-enum bn_result bn_folder_generation(const struct bn_folder_source *from, json_t **out);
-enum bn_result bn_folder_tokenizer(const struct bn_folder_source *from, json_t **out);
+enum bn_result bn_folder_config(struct bn_folder_source *from, json_t **out);
+enum bn_result bn_folder_generation(struct bn_folder_source *from, json_t **out);
+enum bn_result bn_folder_tokenizer(struct bn_folder_source *from, json_t **out);
 
 #endif

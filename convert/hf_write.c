@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -285,17 +284,30 @@ static enum bn_result write_text(struct writer *w, const char *name, const char 
     return close_file(w, name, result);
 }
 
+// Ownership: the caller frees *text.
+static enum bn_result dump(struct writer *w, const json_t *root, size_t flags, char **text, size_t *bytes)
+{
+    *bytes = json_dumpb(root, NULL, 0, flags);
+    *text = *bytes ? bn_alloc(w->source.host, *bytes) : NULL;
+    return *text && json_dumpb(root, *text, *bytes, flags) == *bytes ? BN_OK
+                                                                     : bn_fail_memory(w->err, *bytes, "a file of JSON");
+}
+
 static enum bn_result write_json(struct writer *w, const char *name,
-                                 enum bn_result (*make)(const struct bn_folder_source *from, json_t **out))
+                                 enum bn_result (*make)(struct bn_folder_source *from, json_t **out))
 {
     json_t *root = NULL;
+    w->from.lost = false;
     enum bn_result result = make(&w->from, &root);
-    char *text = result == BN_OK ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
-    if (result == BN_OK && !text)
+    if (result == BN_OK && w->from.lost)
         result = bn_fail_memory(w->err, 0, "a file of JSON");
+    char *text = NULL;
+    size_t bytes = 0;
     if (result == BN_OK)
-        result = write_text(w, name, text, strlen(text));
-    free(text);
+        result = dump(w, root, JSON_INDENT(1) | JSON_REAL_PRECISION(9), &text, &bytes);
+    if (result == BN_OK)
+        result = write_text(w, name, text, bytes);
+    bn_free(w->source.host, text);
     json_decref(root);
     return result;
 }
@@ -311,22 +323,25 @@ static enum bn_result write_header(struct writer *w)
                             ? json_pack("[I]", (json_int_t)item->from->cols)
                             : json_pack("[I,I]", (json_int_t)item->from->rows / (item->kind == PACKED ? 4 : 1),
                                         (json_int_t)item->from->cols);
-        json_object_set_new(root, item->name,
-                            json_pack("{s:s,s:o,s:[I,I]}", "dtype", item->dtype, "shape", shape, "data_offsets",
-                                      (json_int_t)at, (json_int_t)(at + item->bytes)));
+        w->from.lost |=
+            json_object_set_new(root, item->name,
+                                json_pack("{s:s,s:o,s:[I,I]}", "dtype", item->dtype, "shape", shape, "data_offsets",
+                                          (json_int_t)at, (json_int_t)(at + item->bytes))) != 0;
         at += item->bytes;
     }
-    char *text = json_dumps(root, JSON_COMPACT);
+    char *text = NULL;
+    size_t bytes = 0;
+    enum bn_result result =
+        w->from.lost ? bn_fail_memory(w->err, 0, "a header") : dump(w, root, JSON_COMPACT, &text, &bytes);
     json_decref(root);
-    if (!text)
-        return bn_fail_memory(w->err, 0, "a header");
-    uint64_t bytes = strlen(text), padded = (bytes + 7) / 8 * 8;
-    enum bn_result result = put(w, &padded, sizeof(padded));
+    uint64_t padded = ((uint64_t)bytes + 7) / 8 * 8;
+    if (result == BN_OK)
+        result = put(w, &padded, sizeof(padded));
     if (result == BN_OK)
         result = put(w, text, bytes);
     if (result == BN_OK)
         result = put(w, "        ", padded - bytes);
-    free(text);
+    bn_free(w->source.host, text);
     w->done = 0;
     return result;
 }

@@ -71,7 +71,7 @@ OUTSIDE = {
     "vulkan/vulkan_core.h": ["devices/vulkan/"],
     "CL/cl.h": ["devices/opencl/"],
     "CL/cl_ext.h": ["devices/opencl/"],
-    "jansson.h": ["runtime/model/", "tools/", "tests/"],
+    "jansson.h": ["runtime/model/", "convert/", "tools/", "tests/"],
     "check.h": ["tests/"],
     "immintrin.h": ["tools/bench/", "tests/kern/"],
     "xf86drm.h": ["tools/probe/"],
