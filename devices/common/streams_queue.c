@@ -138,8 +138,12 @@ static int look(struct bn_streams_device *device, struct queue *queue)
 static enum bn_result fail(struct bn_streams_device *device, struct queue *queue, int native, struct bn_error *err)
 {
     enum bn_result result = bn_streams_fail(device, err, native, "the stream");
-    if (result != BN_ERR_DEVICE_LOST || queue->first == queue->end || !err)
+    if (result != BN_ERR_DEVICE_LOST || queue->first == queue->end)
         return result;
+    if (!err) {
+        queue->first = queue->end;
+        return result;
+    }
     // With the op that ran.
     const struct bn_streams_command *command = queue->flights[queue->first % IN_FLIGHT].command;
     uint32_t op = __atomic_load_n(&command->slot->progress, __ATOMIC_RELAXED);
@@ -148,6 +152,7 @@ static enum bn_result fail(struct bn_streams_device *device, struct queue *queue
     bn_fail_at(err, result, device->base.info.id, op < command->n_ops ? bn_op_name(command->kinds[op]) : "?",
                UINT64_MAX, "op %" PRIu32 " of the command was the last that started: %.200s", op, cause.message);
     err->native = native;
+    queue->first = queue->end; // the commands may be gone from now on
     return result;
 }
 
