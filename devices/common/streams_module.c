@@ -35,18 +35,19 @@ static enum bn_result refused(struct bn_streams_device *device, struct bn_error 
     return result;
 }
 
-static enum bn_result unpack(struct bn_streams_device *device, const struct bn_streams_image *image, const char *name,
-                             void **out, struct bn_error *err)
+static enum bn_result unpack(struct bn_streams_device *device, const struct bn_streams_image *image, void **out,
+                             struct bn_error *err)
 {
-    void *code = bn_alloc(device->base.host, image->bytes);
+    const struct bn_host *host = device->base.host;
+    void *code = bn_alloc(host, image->bytes);
     if (!code)
         return bn_fail_memory(err, image->bytes, "the code of a kernel");
-    if (!bn_unpack(image->data, image->packed_bytes, code, image->bytes)) {
-        bn_free(device->base.host, code);
-        return bn_fail_at(err, BN_ERR_INTERNAL, device->base.info.id, name, UINT64_MAX, "the code was packed wrongly");
-    }
-    *out = code;
-    return BN_OK;
+    enum bn_result result = bn_unpack(host, image->data, image->packed_bytes, code, image->bytes, err);
+    if (result != BN_OK)
+        bn_free(host, code);
+    else
+        *out = code;
+    return result;
 }
 
 static enum bn_result load(struct bn_streams_device *device, const struct bn_streams_image *image, const char *name,
@@ -58,7 +59,7 @@ static enum bn_result load(struct bn_streams_device *device, const struct bn_str
     struct bn_streams_module *module = bn_alloc(device->base.host, sizeof(*module));
     if (!module)
         return bn_fail_memory(err, sizeof(*module), "a module");
-    enum bn_result result = unpack(device, image, name, &code, err);
+    enum bn_result result = unpack(device, image, &code, err);
     if (result == BN_OK) {
         int native = device->api->module_load(&module->handle, code, 2, options, values);
         result = native == 0 ? BN_OK : refused(device, err, native, name, log);

@@ -1,12 +1,12 @@
-// Data of the build that is packed, in the format of LZ4's blocks: shaders/portable/ahead.py writes it.
+// Data of the build that is packed by zlib: shaders/portable/ahead.py writes it.
 #ifndef BN_DEVICES_UNPACK_H
 #define BN_DEVICES_UNPACK_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "runtime/base/fail.h"
+#include "runtime/base/host.h"
 
-// False unless `packed` is sound and gives exactly `bytes` bytes.
-bool bn_unpack(const uint8_t *packed, size_t packed_bytes, uint8_t *out, size_t bytes);
+// Unpacks what gives exactly `bytes` bytes, at most 4 GiB. Errors: BN_ERR_MEMORY; BN_ERR_INTERNAL if the data is damaged.
+enum bn_result bn_unpack(const struct bn_host *host, const void *packed, size_t packed_bytes, void *out, size_t bytes,
+                         struct bn_error *err);
 
 #endif

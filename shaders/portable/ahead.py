@@ -6,8 +6,8 @@ usage: ahead.py ptx CLANG OUTPUT.inl
        ahead.py table OUTPUT.inl
 
 Of a constant that has several values in manifest.txt there is a variant for each, and the value is part of the variant's name; table
-tells devices/common/ahead.c which ones these are. ptx and hip write packed arrays and a table CUDA_IMAGES or HIP_IMAGES of struct bn_streams_image. host writes
-functions of this machine, linked into one object, and a table of struct fake_kernel that calls them.
+tells devices/common/ahead.c which ones these are. ptx and hip write packed arrays and a table CUDA_IMAGES or HIP_IMAGES of struct
+bn_streams_image. host writes functions of this machine, linked into one object, and a table of struct fake_kernel that calls them.
 """
 import concurrent.futures
 import itertools
@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 
 import portable
 
@@ -67,36 +68,9 @@ def read(path):
         return f.read()
 
 
-def length(n):
-    """What follows four bits that are 15."""
-    return b"" if n < 15 else b"\xff" * ((n - 15) // 255) + bytes([(n - 15) % 255])
-
-
-def pack(data):
-    """The format of LZ4's blocks, its rules for the last bytes too."""
-    out, seen, at, start = bytearray(), {}, 0, 0
-    while at < len(data) - 12:
-        key = data[at:at + 4]
-        before = seen.get(key, -65536)
-        seen[key] = at
-        if at - before > 65535:
-            at += 1
-            continue
-        n = 4
-        while at + n < len(data) - 5 and data[before + n] == data[at + n]:
-            n += 1
-        literals = at - start
-        out += bytes([min(literals, 15) << 4 | min(n - 4, 15)]) + length(literals) + data[start:at]
-        out += struct.pack("<H", at - before) + length(n - 4)
-        at += n
-        start = at
-    literals = len(data) - start
-    return bytes(out + bytes([min(literals, 15) << 4]) + length(literals) + data[start:])
-
-
 def array(name, data):
     """(definition, the fields of struct bn_streams_image that say where and how much)"""
-    packed = pack(data)
+    packed = zlib.compress(data, 9)
     padded = packed + bytes(-len(packed) % 8)
     words = [f"{word:#x}" for (word,) in struct.iter_unpack("<Q", padded)]
     lines = [", ".join(words[i:i + 8]) for i in range(0, len(words), 8)]
@@ -144,8 +118,8 @@ def parameters(text, name):
 def host(clang, output, output_object, target):
     def command(path, source, defines):
         flags = [f"-D{define}" for define in defines if define not in portable.VARIANTS]
-        return [clang, "-I" + portable.ROOT, "-x", "cl", "-cl-std=CL1.2", "-O2", "-fPIC", "-DSERIAL", "-target", target, *flags, "-c", "-o", path,
-                os.path.join(portable.HERE, source)]
+        return [clang, "-I" + portable.ROOT, "-x", "cl", "-cl-std=CL1.2", "-O2", "-fPIC", "-DSERIAL", "-target", target,
+                *flags, "-c", "-o", path, os.path.join(portable.HERE, source)]
     with tempfile.TemporaryDirectory() as folder:
         names = compile_all(folder, ".o", command)
         run(clang, "-r", "-nostdlib", *[os.path.join(folder, name + ".o") for name in names], "-o", output_object)

@@ -69,6 +69,7 @@ CPU = {"float.h", "limits.h", "math.h", "stdbool.h", "stddef.h", "stdint.h", "st
 OUTSIDE = {
     "pcre2.h": ["runtime/text/"],
     "vulkan/vulkan_core.h": ["devices/vulkan/"],
+    "zlib.h": ["devices/common/"],
     "CL/cl.h": ["devices/opencl/"],
     "CL/cl_ext.h": ["devices/opencl/"],
     "jansson.h": ["runtime/model/", "convert/", "tools/", "tests/"],
