@@ -102,7 +102,8 @@ FUNCTION int4 dot_plane(uint4 x, const uint4 *w, uint shift, int4 sums)
     return GROUPED ? sums - dot16(x, (uint4)(0x01010101u), 0) : sums;
 }
 
-// Sums of the rows' integers; where there are groups, of their floats.
+// Sums of the rows' integers; where there are groups, of their floats. Loops over them are unrolled, so that they can be registers:
+// clang leaves the loops in PTX otherwise, and with them the sums in memory.
 FUNCTION void accumulate(const struct scaled *t, const struct rows *at, uint row, uint end, int4 *acc, float4 *values)
 {
     GLOBAL const uint4 *a = CHOOSE(t->w, at->a), *b = CHOOSE(t->w, at->b);
