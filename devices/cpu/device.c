@@ -158,6 +158,10 @@ static bool cpu_supports(struct bn_device *device, enum bn_op_kind kind, enum bn
         if (layout == BN_LAYOUT_BASE3)
             return ((struct device *)device)->kernels->ternary_base3;
         return layout == BN_LAYOUT_I2S_A || (layout >= BN_LAYOUT_I2S_A_ROW && layout <= BN_LAYOUT_I2S_A_G64);
+    case BN_OP_NORM_MATMUL:
+    case BN_OP_NORM_QKV:
+    case BN_OP_NORM_GATE_UP:
+        return false;
     default:
         return layout == BN_LAYOUT_COUNT;
     }
