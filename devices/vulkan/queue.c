@@ -133,17 +133,17 @@ static VkResult look(struct device *device, struct queue *queue)
     return VK_SUCCESS;
 }
 
-// A lost device, with the op that ran.
+// A lost device, with the op that ran. Only who finds out looks at the commands: once it is known, their owners may have destroyed
+// them.
 static enum bn_result lost(struct device *device, struct queue *queue, struct bn_error *err)
 {
-    atomic_store(&device->lost, 1);
     uint32_t op = atomic_load(&device->last_op);
-    const char *name = "?";
-    if (queue->first != queue->end) {
+    if (!atomic_exchange(&device->lost, 1) && queue->first != queue->end) {
         const struct command *command = queue->flights[queue->first % IN_FLIGHT].command;
-        name = op < command->n_ops ? bn_op_name((enum bn_op_kind)command->kinds[op]) : name;
+        device->lost_in = op < command->n_ops ? bn_op_name((enum bn_op_kind)command->kinds[op]) : NULL;
     }
-    bn_fail_at(err, BN_ERR_DEVICE_LOST, device->base.info.id, name, UINT64_MAX,
+    queue->first = queue->end;
+    bn_fail_at(err, BN_ERR_DEVICE_LOST, device->base.info.id, device->lost_in ? device->lost_in : "?", UINT64_MAX,
                "the device is lost; op %" PRIu32 " of the command was the last that started, those before it are done",
                op);
     if (err)
