@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-// What a kernel has variants for: packed integer dot product; arithmetic and shuffles in subgroups.
-enum { BN_KERNEL_DOT = 1, BN_KERNEL_SUBGROUP = 2 };
+// What a kernel has variants for: packed integer dot product; arithmetic and shuffles in subgroups; cooperative matrices.
+enum { BN_KERNEL_DOT = 1, BN_KERNEL_SUBGROUP = 2, BN_KERNEL_COOPMAT = 4 };
 
 // KERNEL(ID, name, variants)
 #define BN_KERNELS(X)                                                                                                  \
@@ -21,7 +21,7 @@ enum { BN_KERNEL_DOT = 1, BN_KERNEL_SUBGROUP = 2 };
     X(APPEND, "append", BN_KERNEL_SUBGROUP)                                                                            \
     X(TERNARY, "ternary", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                                          \
     X(TERNARY_FUSED, "ternary_fused", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                              \
-    X(TERNARY_TILED, "ternary_tiled", BN_KERNEL_DOT)                                                                   \
+    X(TERNARY_TILED, "ternary_tiled", BN_KERNEL_DOT | BN_KERNEL_COOPMAT)                                               \
     X(TERNARY_SCALED, "ternary_scaled", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                            \
     X(ATTENTION, "attention", BN_KERNEL_SUBGROUP)                                                                      \
     X(ATTENTION_JOIN, "attention_join", 0)                                                                             \
@@ -40,7 +40,7 @@ enum bn_kernel {
 
 struct bn_kernel_info {
     const char *name;
-    uint32_t variants; // of BN_KERNEL_DOT, BN_KERNEL_SUBGROUP
+    uint32_t variants; // of BN_KERNEL_DOT, BN_KERNEL_SUBGROUP, BN_KERNEL_COOPMAT
 };
 
 extern const struct bn_kernel_info bn_kernel_infos[BN_KERNEL_COUNT];

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "devices/vulkan/shaders.h"
+
 enum { MAX_EXTENSIONS = 512, MAX_FAMILIES = 16 };
 
 // Least limits that the shaders rely on; Vulkan promises them, so only a broken driver has less.
@@ -37,6 +39,7 @@ static void apply_mask(struct features *features)
         {"timeline", &features->timeline},         {"host_import", &features->host_import},
         {"host_visible", &features->host_visible}, {"budget", &features->budget},
         {"software", &features->software},         {"fused", &features->fused},
+        {"coopmat", &features->coopmat},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (listed(without, table[i].name))
@@ -85,6 +88,25 @@ static void refuse(struct bn_device_info *info, enum bn_device_state state, cons
     snprintf(info->mend, sizeof(info->mend), "%s", "update the device's Vulkan driver");
 }
 
+// Cooperative matrices, with all that the shader asks for beside them.
+static bool has_matrices(struct vk *vk, struct adapter *adapter)
+{
+    struct VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrices = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR};
+    VkPhysicalDeviceVulkan12Features features12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+                                                   .pNext = &matrices};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &features12};
+    struct VkPhysicalDeviceCooperativeMatrixPropertiesKHR stages = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                              .pNext = &stages};
+    vk->GetPhysicalDeviceFeatures2(adapter->physical, &features);
+    vk->GetPhysicalDeviceProperties2(adapter->physical, &properties);
+    return matrices.cooperativeMatrix && features12.vulkanMemoryModel && features12.shaderInt8 &&
+           (stages.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
+           bn_vulkan_find_shape(vk, adapter->physical, adapter->subgroup_size, &adapter->matrix);
+}
+
 static void probe_features(struct vk *vk, struct adapter *adapter, const VkExtensionProperties *extensions, uint32_t n)
 {
     bool dot = has_extension(extensions, n, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
@@ -128,6 +150,8 @@ static void probe_features(struct vk *vk, struct adapter *adapter, const VkExten
         .budget = has_extension(extensions, n, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME),
         .software = type == VK_PHYSICAL_DEVICE_TYPE_CPU,
         .fused = true,
+        .coopmat = bn_vulkan_spirv("ternary_tiled_coopmat") &&
+                   has_extension(extensions, n, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) && has_matrices(vk, adapter),
     };
     apply_mask(&adapter->features);
     if (adapter->properties.apiVersion < VK_API_VERSION_1_2)
@@ -274,7 +298,7 @@ VkResult bn_vulkan_create_device(struct vk *vk, const struct adapter *adapter, V
          .pQueuePriorities = &priority},
     };
     const struct features *features = &adapter->features;
-    const char *extensions[4];
+    const char *extensions[5];
     uint32_t n = 0;
     if (features->int_dot)
         extensions[n++] = VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME;
@@ -282,15 +306,25 @@ VkResult bn_vulkan_create_device(struct vk *vk, const struct adapter *adapter, V
         extensions[n++] = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
     if (features->budget)
         extensions[n++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
+    if (features->coopmat)
+        extensions[n++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
+    struct VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrices = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+        .cooperativeMatrix = VK_TRUE,
+    };
+    void *more = features->coopmat ? &matrices : NULL;
     VkPhysicalDeviceShaderIntegerDotProductFeatures dot = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
+        .pNext = more,
         .shaderIntegerDotProduct = VK_TRUE,
     };
     const VkPhysicalDeviceVulkan12Features features12 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
-        .pNext = features->int_dot ? &dot : NULL,
+        .pNext = features->int_dot ? &dot : more,
+        .shaderInt8 = features->coopmat,
         .bufferDeviceAddress = VK_TRUE,
         .timelineSemaphore = features->timeline,
+        .vulkanMemoryModel = features->coopmat,
     };
     const VkDeviceCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,

@@ -2,11 +2,12 @@
 #ifndef BN_DEVICES_VULKAN_ADAPTER_H
 #define BN_DEVICES_VULKAN_ADAPTER_H
 
-#include "devices/vulkan/vk.h"
+#include "devices/vulkan/matrices.h"
 
 // What a device may lack. Each has a fallback, which BITNET_VULKAN_WITHOUT=name,name forces for tests.
 struct features {
     bool int_dot;      // packed 4x8-bit integer dot product; else shifts and multiplications
+    bool coopmat;      // cooperative matrices of int8 in a shape of use, and the build has the shader; else int_dot
     bool subgroup;     // arithmetic and shuffles in subgroups of 8 or more; else shared memory
     bool timeline;     // timeline semaphores; else one fence per submission
     bool host_import;  // host memory as device memory (VK_EXT_external_memory_host); else copies
@@ -23,6 +24,7 @@ struct adapter {
     struct features features;
     uint8_t uuid[2 * VK_UUID_SIZE]; // of driver and device
     uint32_t subgroup_size;
+    struct matrix_shape matrix;       // with coopmat
     uint32_t family, transfer_family; // of queues; the same where the device has no family for transfers alone
     uint64_t max_allocation;
     uint64_t import_align;

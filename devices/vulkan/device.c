@@ -150,7 +150,8 @@ static enum bn_result vulkan_open(const struct bn_host *host, const struct bn_de
         return result;
     }
     const struct features *features = &device->adapter.features;
-    bn_log(host, BN_LOG_INFO, "vulkan: %s:%s%s%s%s%s, subgroups of %u", info->name, features->int_dot ? " int-dot" : "",
+    bn_log(host, BN_LOG_INFO, "vulkan: %s:%s%s%s%s%s%s, subgroups of %u", info->name,
+           features->int_dot ? " int-dot" : "", features->coopmat ? " coopmat" : "",
            features->subgroup ? " subgroup" : "", features->timeline ? " timeline" : "",
            features->host_import ? " import" : "", features->host_visible ? " host-visible" : " staging",
            device->adapter.subgroup_size);

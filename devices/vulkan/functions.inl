@@ -14,6 +14,9 @@ VK_INSTANCE(EnumerateDeviceExtensionProperties)
 VK_INSTANCE(CreateDevice)
 VK_INSTANCE(GetDeviceProcAddr)
 #endif
+#ifdef VK_INSTANCE_OPTIONAL
+VK_INSTANCE_OPTIONAL(GetPhysicalDeviceCooperativeMatrixPropertiesKHR)
+#endif
 #ifdef VK_DEVICE
 VK_DEVICE(DestroyDevice)
 VK_DEVICE(DeviceWaitIdle)
@@ -68,5 +71,6 @@ VK_OPTIONAL(GetMemoryHostPointerPropertiesEXT)
 #endif
 #undef VK_GLOBAL
 #undef VK_INSTANCE
+#undef VK_INSTANCE_OPTIONAL
 #undef VK_DEVICE
 #undef VK_OPTIONAL

@@ -42,7 +42,9 @@ static void variant_name(const struct device *device, enum bn_kernel kernel, cha
 {
     const struct features *features = &device->adapter.features;
     const struct bn_kernel_info *info = &bn_kernel_infos[kernel];
-    snprintf(name, MAX_NAME, "%s%s%s", info->name, (info->variants & BN_KERNEL_DOT) && features->int_dot ? "_dot" : "",
+    bool coopmat = (info->variants & BN_KERNEL_COOPMAT) && features->coopmat;
+    bool dot = (info->variants & BN_KERNEL_DOT) && features->int_dot && !coopmat;
+    snprintf(name, MAX_NAME, "%s%s%s%s", info->name, coopmat ? "_coopmat" : "", dot ? "_dot" : "",
              (info->variants & BN_KERNEL_SUBGROUP) && features->subgroup ? "_subgroup" : "");
 }
 
@@ -89,11 +91,16 @@ static enum bn_result compile(struct device *device, struct pipeline *pipeline, 
     bn_free(device->base.host, override);
     if (native != VK_SUCCESS)
         return bn_vulkan_fail(device, err, native, name);
-    VkSpecializationMapEntry entries[BN_MAX_CONSTANTS];
-    for (uint32_t i = 0; i < BN_MAX_CONSTANTS; i++)
+    // Behind the kernel's constants, what the device's matrices are like.
+    const struct adapter *adapter = &device->adapter;
+    uint32_t values[BN_MAX_CONSTANTS + 4] = {
+        [BN_MAX_CONSTANTS] = adapter->matrix.m, adapter->matrix.n, adapter->matrix.k, adapter->subgroup_size};
+    memcpy(values, pipeline->constants, sizeof(pipeline->constants));
+    uint32_t n = BN_MAX_CONSTANTS + (adapter->features.coopmat ? 4 : 0);
+    VkSpecializationMapEntry entries[BN_MAX_CONSTANTS + 4];
+    for (uint32_t i = 0; i < n; i++)
         entries[i] = (VkSpecializationMapEntry){i, i * sizeof(uint32_t), sizeof(uint32_t)};
-    const VkSpecializationInfo constants = {BN_MAX_CONSTANTS, entries, sizeof(pipeline->constants),
-                                            pipeline->constants};
+    const VkSpecializationInfo constants = {n, entries, n * sizeof(uint32_t), values};
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,

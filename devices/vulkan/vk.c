@@ -23,6 +23,7 @@ static bool load_instance(struct vk *vk)
 #define VK_INSTANCE(name)                                                                                              \
     vk->name = (PFN_vk##name)vk->GetInstanceProcAddr(vk->instance, "vk" #name);                                        \
     all = all && vk->name;
+#define VK_INSTANCE_OPTIONAL(name) vk->name = (PFN_vk##name)vk->GetInstanceProcAddr(vk->instance, "vk" #name);
 #include "devices/vulkan/functions.inl"
     return all;
 }

@@ -7,6 +7,7 @@
 
 #include <bitnet/driver.h>
 
+#include "devices/vulkan/coopmat.h"
 #include "runtime/base/fail.h"
 #include "runtime/base/host.h"
 
@@ -17,6 +18,7 @@ struct vk {
     VkInstance instance;
 #define VK_GLOBAL(name) PFN_vk##name name;
 #define VK_INSTANCE(name) PFN_vk##name name;
+#define VK_INSTANCE_OPTIONAL(name) PFN_vk##name name;
 #define VK_DEVICE(name) PFN_vk##name name;
 #define VK_OPTIONAL(name) PFN_vk##name name;
 #include "devices/vulkan/functions.inl"

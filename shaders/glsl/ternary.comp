@@ -1,8 +1,8 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 // Ternary products: BN_OP_MATMUL, BN_OP_GATE_UP, BN_OP_QKV, with FUSED the norm and quantisation before them, and with TILED for many
-// rows of activations. Weights are I2_S 128/32: the quad `half` of a block of 32 bytes holds, in plane k of its bytes
-// from the top down, the columns 32 k + 16 half .. + 15.
+// rows of activations (COOPMAT: by cooperative matrices). Weights are I2_S 128/32: the quad `half` of a
+// block of 32 bytes holds, in plane k of its bytes from the top down, the columns 32 k + 16 half .. + 15.
 //
 // LANES invocations share four weight rows and split their columns. Which rows: four in a row (matmul, k and v in pairs
 // order), two of gate and the same two of up, or those of two RoPE pairs with their neighbours, which share words of the KV pool.
@@ -169,8 +169,15 @@ void finish(uint g, uvec2 m, uvec4 r, uint row, ivec4 acc)
 // A workgroup makes a tile: THREADS / 8 groups of weight rows, 8 BATCH rows of activations, of which an invocation has one
 // group and BATCH rows, 8 apart. 128 columns at a time go through shared memory, the weights unpacked to a byte each; rows there
 // are a word longer than that, so that neighbours are in different banks.
-const uint TILE_GROUPS = THREADS / 8, TILE_ROWS = 8 * BATCH, STRIDE = 33;
+const uint TILE_GROUPS = THREADS / 8, TILE_ROWS = 8 * BATCH;
+#ifdef COOPMAT
+#include "matrices.glsl"
+#else
+const uint QUAD = 4, STRIDE = 33;
 shared uint s_w[4 * TILE_GROUPS * STRIDE], s_x[TILE_ROWS * STRIDE];
+#define clear_parts()
+#define share_parts()
+#define SUMS(n) acc[n]
 
 // Each invocation loads 16 bytes of weights: half a block of a row.
 void load_weights(Quads w, uint at, uint to)
@@ -189,11 +196,12 @@ void load_rows(uint first, uint last, uint block)
             s_x[i / 8 * STRIDE + 4 * (i % 8) + c] = quad[c];
     }
 }
+#endif
 
 void make_tile(uint tile, uint first, uint last)
 {
     uint which = thread() / 2 % 4, half_block = thread() % 2, mine = thread() % TILE_GROUPS, row = thread() / TILE_GROUPS;
-    uint loads = thread() / 8, to = (which * TILE_GROUPS + loads) * STRIDE + 4 * half_block;
+    uint loads = thread() / 8, to = (which * TILE_GROUPS + loads) * STRIDE + QUAD * half_block;
     uvec2 m;
     uvec4 r;
     ivec4 acc[BATCH];
@@ -202,11 +210,15 @@ void make_tile(uint tile, uint first, uint last)
     locate(min(tile * TILE_GROUPS + loads, n_groups() - 1), m, r);
     Quads w = p.w[which < 2 ? m.x : m.y];
     uint at = r[which] * (COLS / 64) + half_block;
+    clear_parts();
     for (uint block = 0; block < COLS / 128; block++) {
         barrier(); // the block before is done
         load_weights(w, at + 2 * block, to);
         load_rows(first, last, block);
         barrier();
+#ifdef COOPMAT
+        add_block();
+#else
         for (uint i = 0; i < 32; i++) {
             uint from = mine * STRIDE + i;
             uvec4 c = uvec4(s_w[from], s_w[from + TILE_GROUPS * STRIDE], s_w[from + 2 * TILE_GROUPS * STRIDE],
@@ -217,12 +229,14 @@ void make_tile(uint tile, uint first, uint last)
                 acc[n] += ivec4(DOT4(x, c.x), DOT4(x, c.y), DOT4(x, c.z), DOT4(x, c.w));
             }
         }
+#endif
     }
+    share_parts();
     uint g = tile * TILE_GROUPS + mine;
     locate(min(g, n_groups() - 1), m, r);
     for (uint n = 0; n < BATCH; n++)
         if (g < n_groups() && first + row + 8 * n <= last)
-            finish(g, m, r, first + row + 8 * n, acc[n]);
+            finish(g, m, r, first + row + 8 * n, SUMS(n));
 }
 
 void main()

@@ -128,6 +128,15 @@ static int compile(const struct settings *settings, const char *name, const char
     return 0;
 }
 
+// Whether the build could not compile the variant, so that building it anew is no use.
+static bool left_out(const char *variant, const char *defines)
+{
+    for (size_t i = 0; i < N_EMBEDDED; i++)
+        if (strcmp(embedded[i].name, variant) == 0)
+            return false;
+    return strstr(defines, "COOPMAT") != NULL;
+}
+
 int shader_build(const struct settings *settings, const char *name)
 {
     char path[PATH_BYTES], line[512];
@@ -143,6 +152,11 @@ int shader_build(const struct settings *settings, const char *name)
         char variant[64], file[64], defines[256] = "", rest[256] = "";
         if (line[0] == '#' || sscanf(line, "%63s %63s %255[^\n]", variant, file, rest) < 2 || !begins(variant, name))
             continue;
+        if (left_out(variant, rest)) {
+            tool_say(PROGRAM, "%s is left out: it was when this program was built, for want of a newer compiler",
+                     variant);
+            continue;
+        }
         for (char *save = NULL, *word = strtok_r(rest, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
             size_t used = strlen(defines);
             snprintf(defines + used, sizeof defines - used, " -D%s", word);
