@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-NEEDED = re.compile(r"^(libc|libm|libpthread|libpcre2-8|libjansson|ld-linux.*|libgcc_s)\.so\.\d+$|^libc\.musl-.*\.so\.1$")
+NEEDED = re.compile(r"^(libc|libm|libpthread|libpcre2-8|libjansson|libz|ld-linux.*|libgcc_s)\.so\.\d+$|^libc\.musl-.*\.so\.1$")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 DECLARATION = re.compile(r"\bBN_API\b[^;(]*?\b(\w+)\s*\(")
 
