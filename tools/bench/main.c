@@ -67,9 +67,9 @@ int bench_find_model(struct bench *bench)
 static void bench_finish(struct bench *bench)
 {
     struct settings *settings = &bench->settings;
-    struct tool_list *lists[] = {&settings->prompts,  &settings->gens,    &settings->pairs,
-                                 &settings->depths,   &settings->batches, &settings->ubatches,
-                                 &settings->sessions, &settings->threads, &settings->pages};
+    struct tool_list *lists[] = {&settings->prompts, &settings->gens,       &settings->pairs,    &settings->depths,
+                                 &settings->batches, &settings->ubatches,   &settings->sessions, &settings->threads,
+                                 &settings->pages,   &settings->cache_types};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         tool_list_finish(lists[i]);
     for (size_t i = 0; i < bench->n_results; i++) {
