@@ -3,26 +3,24 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "devices/common/flight.h"
 #include "devices/common/streams.h"
 
-enum { IN_FLIGHT = 64, NON_BLOCKING = 1, NO_TIMING = 2 };
+enum { NON_BLOCKING = 1, NO_TIMING = 2 };
 
 struct flight {
+    struct bn_flight base;
     const struct bn_streams_command *command;
-    uint64_t signal;
     uint32_t number; // of the submission, modulo 2^32
-    const uint32_t *stop;
-    uint32_t stop_at;
-    bool stopped;
 };
 
 struct queue {
     struct bn_queue base;
     void *stream;
-    struct bn_buffer *word;  // the number of the last submission that is done; NULL: events
-    void *events[IN_FLIGHT]; // entry i is of flight i
-    struct flight flights[IN_FLIGHT];
-    uint64_t first, end; // flights that are not over; modulo IN_FLIGHT
+    struct bn_buffer *word;     // the number of the last submission that is done; NULL: events
+    void *events[BN_IN_FLIGHT]; // entry i is of flight i
+    struct flight flights[BN_IN_FLIGHT];
+    uint64_t first, end; // flights that are not over; modulo BN_IN_FLIGHT
     uint64_t value;      // the timeline as it was seen last
     uint32_t number;     // of the last submission
 };
@@ -36,7 +34,7 @@ void bn_streams_queue_close(struct bn_queue *base)
         device->api->stream_wait(queue->stream);
         device->api->stream_destroy(queue->stream);
     }
-    for (int i = 0; i < IN_FLIGHT; i++)
+    for (int i = 0; i < BN_IN_FLIGHT; i++)
         if (queue->events[i])
             device->api->event_destroy(queue->events[i]);
     bn_streams_leave(device);
@@ -48,7 +46,7 @@ void bn_streams_queue_close(struct bn_queue *base)
 static int create_sync(struct bn_streams_device *device, struct queue *queue)
 {
     int native = device->api->stream_create(&queue->stream, NON_BLOCKING);
-    for (int i = 0; i < IN_FLIGHT && !queue->word && native == 0; i++)
+    for (int i = 0; i < BN_IN_FLIGHT && !queue->word && native == 0; i++)
         native = device->api->event_create(&queue->events[i], NO_TIMING);
     return native;
 }
@@ -78,33 +76,12 @@ enum bn_result bn_streams_queue_open(struct bn_device *base, struct bn_queue **o
     return BN_OK;
 }
 
-static bool stops(const struct flight *flight)
-{
-    return flight->stop && __atomic_load_n(flight->stop, __ATOMIC_RELAXED) == flight->stop_at;
-}
-
-// Tells the kernels of the submission to do nothing more.
-static void stop(struct flight *flight)
-{
-    flight->stopped = true;
-    __atomic_store_n(&flight->command->slot->skip, 1, __ATOMIC_RELAXED);
-}
-
-static void retire(const struct flight *flight)
-{
-    struct bn_slot *slot = flight->command->slot;
-    if (flight->stopped) {
-        slot->status = BN_SLOT_STOPPED;
-        slot->status_op = slot->progress;
-    }
-}
-
 // 0 if the oldest flight is over, BN_STREAMS_NOT_READY if it is not, else an error.
 static int first_is_over(struct bn_streams_device *device, struct queue *queue)
 {
-    const struct flight *flight = &queue->flights[queue->first % IN_FLIGHT];
+    const struct flight *flight = &queue->flights[queue->first % BN_IN_FLIGHT];
     if (!queue->word)
-        return device->api->event_query(queue->events[queue->first % IN_FLIGHT]);
+        return device->api->event_query(queue->events[queue->first % BN_IN_FLIGHT]);
     const uint32_t *word = queue->word->host;
     if ((int32_t)(__atomic_load_n(word, __ATOMIC_ACQUIRE) - flight->number) >= 0)
         return 0;
@@ -118,17 +95,17 @@ static int look(struct bn_streams_device *device, struct queue *queue)
 {
     int native = 0;
     for (; queue->first != queue->end && (native = first_is_over(device, queue)) == 0; queue->first++) {
-        const struct flight *flight = &queue->flights[queue->first % IN_FLIGHT];
-        retire(flight);
-        queue->value = flight->signal;
+        const struct flight *flight = &queue->flights[queue->first % BN_IN_FLIGHT];
+        bn_flight_end(&flight->base);
+        queue->value = flight->base.signal;
     }
     if (native != 0 && native != BN_STREAMS_NOT_READY)
         return native;
     for (uint64_t i = queue->first; i != queue->end; i++)
-        if (stops(&queue->flights[i % IN_FLIGHT]))
-            stop(&queue->flights[i % IN_FLIGHT]);
+        if (bn_flight_stops(&queue->flights[i % BN_IN_FLIGHT].base))
+            bn_flight_stop(&queue->flights[i % BN_IN_FLIGHT].base);
     if (queue->first != queue->end) {
-        const struct bn_streams_command *command = queue->flights[queue->first % IN_FLIGHT].command;
+        const struct bn_streams_command *command = queue->flights[queue->first % BN_IN_FLIGHT].command;
         atomic_store_explicit(&device->last_op, __atomic_load_n(&command->slot->progress, __ATOMIC_RELAXED),
                               memory_order_relaxed);
     }
@@ -145,7 +122,7 @@ static enum bn_result fail(struct bn_streams_device *device, struct queue *queue
         return result;
     }
     // With the op that ran.
-    const struct bn_streams_command *command = queue->flights[queue->first % IN_FLIGHT].command;
+    const struct bn_streams_command *command = queue->flights[queue->first % BN_IN_FLIGHT].command;
     uint32_t op = __atomic_load_n(&command->slot->progress, __ATOMIC_RELAXED);
     atomic_store(&device->last_op, op);
     struct bn_error cause = *err;
@@ -163,7 +140,7 @@ static int submit(struct bn_streams_device *device, struct queue *queue, const s
         return native;
     return queue->word ? device->api->stream_write(
                              queue->stream, bn_streams_address(&(struct bn_span){queue->word, 0, 4}), flight->number, 0)
-                       : device->api->event_record(queue->events[queue->end % IN_FLIGHT], queue->stream);
+                       : device->api->event_record(queue->events[queue->end % BN_IN_FLIGHT], queue->stream);
 }
 
 enum bn_result bn_streams_submit(struct bn_queue *base, const struct bn_submission *submission, struct bn_error *err)
@@ -174,18 +151,13 @@ enum bn_result bn_streams_submit(struct bn_queue *base, const struct bn_submissi
     bn_streams_enter(device);
     enum bn_result result = BN_OK;
     int native = atomic_load(&device->vendor->process->sticky);
-    if (native == 0 && queue->end - queue->first == IN_FLIGHT)
+    if (native == 0 && queue->end - queue->first == BN_IN_FLIGHT)
         native = look(device, queue);
-    if (native == 0 && queue->end - queue->first == IN_FLIGHT)
-        result = bn_fail(err, BN_ERR_BUSY, "the queue holds %d submissions", IN_FLIGHT);
+    if (native == 0 && queue->end - queue->first == BN_IN_FLIGHT)
+        result = bn_fail(err, BN_ERR_BUSY, "the queue holds %d submissions", BN_IN_FLIGHT);
     if (native == 0 && result == BN_OK) {
-        struct flight *flight = &queue->flights[queue->end % IN_FLIGHT];
-        *flight = (struct flight){command,          submission->signal,  queue->number + 1,
-                                  submission->stop, submission->stop_at, false};
-        command->slot->status = BN_SLOT_OK;
-        command->slot->skip = 0;
-        if (stops(flight))
-            stop(flight);
+        struct flight *flight = &queue->flights[queue->end % BN_IN_FLIGHT];
+        *flight = (struct flight){bn_flight_begin(command->slot, submission), command, queue->number + 1};
         native = submit(device, queue, flight);
         queue->number += native == 0;
         queue->end += native == 0;

@@ -48,6 +48,7 @@ struct device {
     struct block *blocks;
     uint64_t taken; // bytes allocated on the device
     _Atomic uint64_t submissions, dispatches;
+    const char *lost_in; // the op that ran when the device was lost; NULL: not known
     _Atomic uint32_t last_op, lost;
 };
 

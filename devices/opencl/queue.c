@@ -1,24 +1,20 @@
 // Submissions: an in-order queue of the driver, and an event behind each.
 #include <inttypes.h>
 
+#include "devices/common/flight.h"
 #include "devices/opencl/command.h"
 
-enum { IN_FLIGHT = 64 };
-
 struct flight {
+    struct bn_flight base;
     const struct command *command;
     cl_event done;
-    uint64_t signal;
-    const uint32_t *stop;
-    uint32_t stop_at;
-    bool stopped;
 };
 
 struct queue {
     struct bn_queue base;
     cl_command_queue handle;
-    struct flight flights[IN_FLIGHT];
-    uint64_t first, end; // flights that are not over; modulo IN_FLIGHT
+    struct flight flights[BN_IN_FLIGHT];
+    uint64_t first, end; // flights that are not over; modulo BN_IN_FLIGHT
     uint64_t value;      // the timeline as it was seen last
 };
 
@@ -31,7 +27,7 @@ void bn_opencl_queue_close(struct bn_queue *base)
         if (!atomic_load(&device->lost))
             device->cl.Finish(queue->handle);
         for (; queue->first != queue->end; queue->first++)
-            device->cl.ReleaseEvent(queue->flights[queue->first % IN_FLIGHT].done);
+            device->cl.ReleaseEvent(queue->flights[queue->first % BN_IN_FLIGHT].done);
         device->cl.ReleaseCommandQueue(queue->handle);
     }
     pthread_mutex_unlock(&device->lock);
@@ -55,24 +51,12 @@ enum bn_result bn_opencl_queue_open(struct bn_device *base, struct bn_queue **ou
     return BN_OK;
 }
 
-static bool stops(const struct flight *flight)
-{
-    return flight->stop && __atomic_load_n(flight->stop, __ATOMIC_RELAXED) == flight->stop_at;
-}
-
-// Tells the kernels of the submission to do nothing more.
-static void stop(struct flight *flight)
-{
-    flight->stopped = true;
-    __atomic_store_n(&flight->command->slot->skip, 1, __ATOMIC_RELAXED);
-}
-
-// The same of one that runs: the word is written past the queue, while kernels read it, where the device has a copy of the slot.
+// The word is written past the queue, while kernels read it, where the device has a copy of the slot.
 static void stop_running(struct device *device, struct flight *flight)
 {
     static const cl_uint one = 1;
     const struct transfer *slot = &flight->command->slot_up;
-    stop(flight);
+    bn_flight_stop(&flight->base);
     if (slot->memory && device->cl.EnqueueWriteBuffer(device->transfers, slot->memory, CL_FALSE,
                                                       (size_t)slot->offset + offsetof(struct bn_slot, skip),
                                                       sizeof(one), &one, 0, NULL, NULL) == CL_SUCCESS)
@@ -81,20 +65,16 @@ static void stop_running(struct device *device, struct flight *flight)
 
 static void retire(struct device *device, struct flight *flight)
 {
-    struct bn_slot *slot = flight->command->slot;
     device->cl.ReleaseEvent(flight->done);
     flight->done = NULL;
-    if (flight->stopped) {
-        slot->status = BN_SLOT_STOPPED;
-        slot->status_op = slot->progress;
-    }
+    bn_flight_end(&flight->base);
 }
 
 // Looks at the device: what is over is retired, what shall stop is told so.
 static cl_int look(struct device *device, struct queue *queue)
 {
     for (; queue->first != queue->end; queue->first++) {
-        struct flight *flight = &queue->flights[queue->first % IN_FLIGHT];
+        struct flight *flight = &queue->flights[queue->first % BN_IN_FLIGHT];
         cl_int status = CL_QUEUED;
         cl_int native =
             device->cl.GetEventInfo(flight->done, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(status), &status, NULL);
@@ -105,32 +85,33 @@ static cl_int look(struct device *device, struct queue *queue)
         if (status != CL_COMPLETE)
             break;
         retire(device, flight);
-        queue->value = flight->signal;
+        queue->value = flight->base.signal;
     }
     for (uint64_t i = queue->first; i != queue->end; i++) {
-        struct flight *flight = &queue->flights[i % IN_FLIGHT];
-        if (!flight->stopped && stops(flight))
+        struct flight *flight = &queue->flights[i % BN_IN_FLIGHT];
+        if (!flight->base.stopped && bn_flight_stops(&flight->base))
             stop_running(device, flight);
     }
     if (queue->first != queue->end) {
-        const struct command *command = queue->flights[queue->first % IN_FLIGHT].command;
+        const struct command *command = queue->flights[queue->first % BN_IN_FLIGHT].command;
         atomic_store_explicit(&device->last_op, __atomic_load_n(&command->slot->progress, __ATOMIC_RELAXED),
                               memory_order_relaxed);
     }
     return CL_SUCCESS;
 }
 
-// A lost device, with the op that ran. What an event reports is the end of the device, whatever its number.
+// A lost device, with the op that ran. What an event reports is the end of the device, whatever its number. Only who finds out
+// looks at the commands: once it is known, their owners may have destroyed them.
 static enum bn_result lost(struct device *device, struct queue *queue, cl_int native, struct bn_error *err)
 {
-    atomic_store(&device->lost, 1);
     uint32_t op = atomic_load(&device->last_op);
-    const char *name = "?";
-    if (queue->first != queue->end) {
-        const struct command *command = queue->flights[queue->first % IN_FLIGHT].command;
-        name = op < command->n_ops ? bn_op_name((enum bn_op_kind)command->kinds[op]) : name;
+    if (!atomic_exchange(&device->lost, 1) && queue->first != queue->end) {
+        const struct command *command = queue->flights[queue->first % BN_IN_FLIGHT].command;
+        device->lost_in = op < command->n_ops ? bn_op_name((enum bn_op_kind)command->kinds[op]) : NULL;
     }
-    bn_fail_at(err, BN_ERR_DEVICE_LOST, device->base.info.id, name, UINT64_MAX,
+    for (; queue->first != queue->end; queue->first++)
+        device->cl.ReleaseEvent(queue->flights[queue->first % BN_IN_FLIGHT].done);
+    bn_fail_at(err, BN_ERR_DEVICE_LOST, device->base.info.id, device->lost_in ? device->lost_in : "?", UINT64_MAX,
                "the device is lost (OpenCL error %d); op %" PRIu32 " of the command was the last that is known to have "
                "started",
                native, op);
@@ -208,17 +189,13 @@ enum bn_result bn_opencl_submit(struct bn_queue *base, const struct bn_submissio
     pthread_mutex_lock(&device->lock);
     enum bn_result result = BN_OK;
     cl_int native = atomic_load(&device->lost) ? CL_DEVICE_NOT_AVAILABLE : CL_SUCCESS;
-    if (native == CL_SUCCESS && queue->end - queue->first == IN_FLIGHT)
+    if (native == CL_SUCCESS && queue->end - queue->first == BN_IN_FLIGHT)
         native = look(device, queue);
-    if (native == CL_SUCCESS && queue->end - queue->first == IN_FLIGHT)
-        result = bn_fail(err, BN_ERR_BUSY, "the queue holds %d submissions", IN_FLIGHT);
+    if (native == CL_SUCCESS && queue->end - queue->first == BN_IN_FLIGHT)
+        result = bn_fail(err, BN_ERR_BUSY, "the queue holds %d submissions", BN_IN_FLIGHT);
     if (native == CL_SUCCESS && result == BN_OK) {
-        struct flight *flight = &queue->flights[queue->end % IN_FLIGHT];
-        *flight = (struct flight){command, NULL, submission->signal, submission->stop, submission->stop_at, false};
-        command->slot->status = BN_SLOT_OK;
-        command->slot->skip = 0;
-        if (stops(flight))
-            stop(flight);
+        struct flight *flight = &queue->flights[queue->end % BN_IN_FLIGHT];
+        *flight = (struct flight){bn_flight_begin(command->slot, submission), command, NULL};
         native = submit(device, queue, command, &flight->done);
         queue->end += native == CL_SUCCESS;
     }

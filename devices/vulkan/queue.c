@@ -2,27 +2,23 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "devices/common/flight.h"
 #include "devices/vulkan/command.h"
 #include "devices/vulkan/trace.h"
 #include "runtime/base/clock.h"
 
-enum { IN_FLIGHT = 64 };
-
 struct flight {
+    struct bn_flight base;
     const struct command *command;
-    uint64_t signal;
-    const uint32_t *stop;
-    uint32_t stop_at;
-    bool stopped;
     uint64_t submitted_ns; // clock; 0 on a device that does not measure
 };
 
 struct queue {
     struct bn_queue base;
     VkSemaphore timeline;
-    VkFence fences[IN_FLIGHT]; // without timeline; entry i is of flight i
-    struct flight flights[IN_FLIGHT];
-    uint64_t first, end; // flights that are not over; modulo IN_FLIGHT
+    VkFence fences[BN_IN_FLIGHT]; // without timeline; entry i is of flight i
+    struct flight flights[BN_IN_FLIGHT];
+    uint64_t first, end; // flights that are not over; modulo BN_IN_FLIGHT
     uint64_t value;      // the timeline as it was seen last
     struct bn_spans spans;
 };
@@ -35,7 +31,7 @@ void bn_vulkan_queue_close(struct bn_queue *base)
     device->vk.DeviceWaitIdle(device->logical);
     if (queue->timeline)
         device->vk.DestroySemaphore(device->logical, queue->timeline, NULL);
-    for (int i = 0; i < IN_FLIGHT; i++)
+    for (int i = 0; i < BN_IN_FLIGHT; i++)
         if (queue->fences[i])
             device->vk.DestroyFence(device->logical, queue->fences[i], NULL);
     pthread_mutex_unlock(&device->lock);
@@ -52,7 +48,7 @@ static VkResult create_sync(struct device *device, struct queue *queue)
     if (device->adapter.features.timeline)
         return device->vk.CreateSemaphore(device->logical, &semaphore, NULL, &queue->timeline);
     VkResult native = VK_SUCCESS;
-    for (int i = 0; i < IN_FLIGHT && native == VK_SUCCESS; i++)
+    for (int i = 0; i < BN_IN_FLIGHT && native == VK_SUCCESS; i++)
         native = device->vk.CreateFence(device->logical, &fence, NULL, &queue->fences[i]);
     return native;
 }
@@ -76,27 +72,6 @@ enum bn_result bn_vulkan_queue_open(struct bn_device *base, struct bn_queue **ou
     return BN_OK;
 }
 
-static bool stops(const struct flight *flight)
-{
-    return flight->stop && __atomic_load_n(flight->stop, __ATOMIC_RELAXED) == flight->stop_at;
-}
-
-// Tells the shaders of the submission to do nothing more.
-static void stop(struct flight *flight)
-{
-    flight->stopped = true;
-    __atomic_store_n(&flight->command->slot->skip, 1, __ATOMIC_RELAXED);
-}
-
-static void retire(struct flight *flight)
-{
-    struct bn_slot *slot = flight->command->slot;
-    if (flight->stopped) {
-        slot->status = BN_SLOT_STOPPED;
-        slot->status_op = slot->progress;
-    }
-}
-
 // Looks at the device: what is over is retired, what shall stop is told so.
 static VkResult look(struct device *device, struct queue *queue)
 {
@@ -106,27 +81,27 @@ static VkResult look(struct device *device, struct queue *queue)
             return native;
     }
     for (; queue->first != queue->end; queue->first++) {
-        uint64_t at = queue->first % IN_FLIGHT;
+        uint64_t at = queue->first % BN_IN_FLIGHT;
         if (!queue->timeline) {
             VkResult native = device->vk.GetFenceStatus(device->logical, queue->fences[at]);
             if (native == VK_NOT_READY)
                 break;
             if (native != VK_SUCCESS)
                 return native;
-        } else if (queue->flights[at].signal > queue->value) {
+        } else if (queue->flights[at].base.signal > queue->value) {
             break;
         }
-        retire(&queue->flights[at]);
+        bn_flight_end(&queue->flights[at].base);
         if (queue->flights[at].submitted_ns)
-            bn_vulkan_stamps_read(device, queue->flights[at].command, queue->flights[at].signal,
+            bn_vulkan_stamps_read(device, queue->flights[at].command, queue->flights[at].base.signal,
                                   queue->flights[at].submitted_ns, &queue->spans);
-        queue->value = queue->timeline ? queue->value : queue->flights[at].signal;
+        queue->value = queue->timeline ? queue->value : queue->flights[at].base.signal;
     }
     for (uint64_t i = queue->first; i != queue->end; i++)
-        if (stops(&queue->flights[i % IN_FLIGHT]))
-            stop(&queue->flights[i % IN_FLIGHT]);
+        if (bn_flight_stops(&queue->flights[i % BN_IN_FLIGHT].base))
+            bn_flight_stop(&queue->flights[i % BN_IN_FLIGHT].base);
     if (queue->first != queue->end) {
-        const struct command *command = queue->flights[queue->first % IN_FLIGHT].command;
+        const struct command *command = queue->flights[queue->first % BN_IN_FLIGHT].command;
         atomic_store_explicit(&device->last_op, __atomic_load_n(&command->slot->progress, __ATOMIC_RELAXED),
                               memory_order_relaxed);
     }
@@ -139,7 +114,7 @@ static enum bn_result lost(struct device *device, struct queue *queue, struct bn
 {
     uint32_t op = atomic_load(&device->last_op);
     if (!atomic_exchange(&device->lost, 1) && queue->first != queue->end) {
-        const struct command *command = queue->flights[queue->first % IN_FLIGHT].command;
+        const struct command *command = queue->flights[queue->first % BN_IN_FLIGHT].command;
         device->lost_in = op < command->n_ops ? bn_op_name((enum bn_op_kind)command->kinds[op]) : NULL;
     }
     queue->first = queue->end;
@@ -164,7 +139,7 @@ static VkResult submit(struct device *device, struct queue *queue, const struct 
         .signalSemaphoreCount = queue->timeline ? 1 : 0,
         .pSignalSemaphores = &queue->timeline,
     };
-    VkFence fence = queue->timeline ? VK_NULL_HANDLE : queue->fences[queue->end % IN_FLIGHT];
+    VkFence fence = queue->timeline ? VK_NULL_HANDLE : queue->fences[queue->end % BN_IN_FLIGHT];
     VkResult native = fence ? device->vk.ResetFences(device->logical, 1, &fence) : VK_SUCCESS;
     return native == VK_SUCCESS ? device->vk.QueueSubmit(device->queue, 1, &info, fence) : native;
 }
@@ -177,22 +152,14 @@ enum bn_result bn_vulkan_submit(struct bn_queue *base, const struct bn_submissio
     pthread_mutex_lock(&device->lock);
     enum bn_result result = BN_OK;
     VkResult native = atomic_load(&device->lost) ? VK_ERROR_DEVICE_LOST : VK_SUCCESS;
-    if (native == VK_SUCCESS && queue->end - queue->first == IN_FLIGHT)
+    if (native == VK_SUCCESS && queue->end - queue->first == BN_IN_FLIGHT)
         native = look(device, queue);
-    if (native == VK_SUCCESS && queue->end - queue->first == IN_FLIGHT)
-        result = bn_fail(err, BN_ERR_BUSY, "the queue holds %d submissions", IN_FLIGHT);
+    if (native == VK_SUCCESS && queue->end - queue->first == BN_IN_FLIGHT)
+        result = bn_fail(err, BN_ERR_BUSY, "the queue holds %d submissions", BN_IN_FLIGHT);
     if (native == VK_SUCCESS && result == BN_OK) {
-        struct flight *flight = &queue->flights[queue->end % IN_FLIGHT];
-        *flight = (struct flight){command,
-                                  submission->signal,
-                                  submission->stop,
-                                  submission->stop_at,
-                                  false,
+        struct flight *flight = &queue->flights[queue->end % BN_IN_FLIGHT];
+        *flight = (struct flight){bn_flight_begin(command->slot, submission), command,
                                   device->measure.profiles ? bn_clock_ns() : 0};
-        command->slot->status = BN_SLOT_OK;
-        command->slot->skip = 0;
-        if (stops(flight))
-            stop(flight);
         native = submit(device, queue, command, submission->signal);
         queue->end += native == VK_SUCCESS;
     }
