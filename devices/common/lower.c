@@ -248,7 +248,7 @@ static uint32_t (*const table[BN_OP_COUNT])(const struct lowering *l, struct bn_
     [BN_OP_NORM_GATE_UP] = bn_lower_ternary,
 };
 
-bool bn_lower_supports(enum bn_op_kind kind, enum bn_layout layout)
+bool bn_lower_supports(enum bn_op_kind kind, enum bn_layout layout, bool fused)
 {
     switch (kind) {
     case BN_OP_EMBED:
@@ -262,7 +262,7 @@ bool bn_lower_supports(enum bn_op_kind kind, enum bn_layout layout)
     case BN_OP_NORM_MATMUL:
     case BN_OP_NORM_QKV:
     case BN_OP_NORM_GATE_UP:
-        return layout == BN_LAYOUT_I2S_A;
+        return fused && layout == BN_LAYOUT_I2S_A;
     default:
         return layout == BN_LAYOUT_COUNT && kind < BN_OP_COUNT;
     }

@@ -30,7 +30,7 @@ struct bn_dispatch {
 };
 
 // Whether there are kernels for the op: struct bn_driver, supports. NORM_x aside, they take all options of ops.
-bool bn_lower_supports(enum bn_op_kind kind, enum bn_layout layout);
+bool bn_lower_supports(enum bn_op_kind kind, enum bn_layout layout, bool fused);
 enum {
     BN_LOWER_OPTIONS = BN_OP_WITH_PLANES | BN_OP_WITH_WINDOW | BN_OP_WITH_HEAD_NORM | BN_OP_WITH_GELU | BN_OP_WITH_SCALE
 };

@@ -209,8 +209,7 @@ void bn_streams_caps(struct bn_device *base, struct bn_caps *caps)
 
 bool bn_streams_supports(struct bn_device *device, enum bn_op_kind kind, enum bn_layout layout)
 {
-    bool fused = kind == BN_OP_NORM_MATMUL || kind == BN_OP_NORM_QKV || kind == BN_OP_NORM_GATE_UP;
-    return bn_lower_supports(kind, layout) && (!fused || bn_streams_of(device)->features.fused);
+    return bn_lower_supports(kind, layout, bn_streams_of(device)->features.fused);
 }
 
 void bn_streams_status(struct bn_device *base, struct bn_device_status *status)

@@ -166,8 +166,7 @@ static void opencl_caps(struct bn_device *base, struct bn_caps *caps)
 
 static bool opencl_supports(struct bn_device *device, enum bn_op_kind kind, enum bn_layout layout)
 {
-    bool fused = kind == BN_OP_NORM_MATMUL || kind == BN_OP_NORM_QKV || kind == BN_OP_NORM_GATE_UP;
-    return bn_lower_supports(kind, layout) && (!fused || device_of(device)->adapter.features.fused);
+    return bn_lower_supports(kind, layout, device_of(device)->adapter.features.fused);
 }
 
 static void opencl_status(struct bn_device *base, struct bn_device_status *status)
