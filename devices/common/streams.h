@@ -8,6 +8,7 @@
 
 #include <bitnet/driver.h>
 
+#include "devices/common/blocks.h"
 #include "devices/common/lower.h"
 #include "runtime/base/fail.h"
 #include "runtime/base/host.h"
@@ -66,18 +67,9 @@ enum { BN_STREAMS_STAGING_PARTS = 2, BN_STREAMS_STAGING_BYTES = 4 << 20 };
 
 // One allocation of the library's. Small buffers share blocks.
 struct bn_streams_block {
-    struct bn_streams_block *next;
+    struct bn_block base;
     uint64_t address;
-    uint8_t *host; // NULL if the host cannot reach it
-    uint64_t size, used;
-    uint32_t users;
     bool registered; // memory of the caller
-};
-
-struct bn_streams_buffer {
-    struct bn_buffer base;
-    struct bn_streams_block *block;
-    uint64_t offset; // in the block
 };
 
 struct bn_streams_device {
@@ -92,7 +84,7 @@ struct bn_streams_device {
     pthread_mutex_t lock; // everything below
     struct bn_streams_module *modules;
     void *transfer; // stream of uploads, and of capturing graphs
-    struct bn_streams_block *blocks;
+    struct bn_block *blocks;
     struct {
         struct bn_buffer *buffer; // NULL until the first upload
         void *events[BN_STREAMS_STAGING_PARTS];
@@ -147,8 +139,8 @@ void bn_streams_staging_finish(struct bn_streams_device *device);
 // The address of a span on the device; 0 for an unused operand.
 static inline uint64_t bn_streams_address(const struct bn_span *span)
 {
-    const struct bn_streams_buffer *buffer = (const struct bn_streams_buffer *)span->buffer;
-    return buffer ? buffer->block->address + buffer->offset + span->offset : 0;
+    const struct bn_block_buffer *buffer = (const struct bn_block_buffer *)span->buffer;
+    return buffer ? ((const struct bn_streams_block *)buffer->block)->address + buffer->offset + span->offset : 0;
 }
 
 // One dispatch as it is launched.

@@ -4,21 +4,18 @@
 
 #include "devices/common/streams.h"
 
-enum { ALIGNMENT = 256, SMALL = 1 << 20, SHARED_BLOCK = 4 << 20 };
+enum { ALIGNMENT = 256 };
 enum { PORTABLE = 1, MAPPED = 2, READ_ONLY = 8 }; // flags of memory that both see
 enum { NO_TIMING = 2 };                           // of events
 
-static uint64_t round_up(uint64_t n, uint64_t unit)
+static void destroy_block(struct bn_device *base, struct bn_block *base_block)
 {
-    return (n + unit - 1) / unit * unit;
-}
-
-static void destroy_block(struct bn_streams_device *device, struct bn_streams_block *block)
-{
+    struct bn_streams_device *device = bn_streams_of(base);
+    struct bn_streams_block *block = (struct bn_streams_block *)base_block;
     if (block->registered)
-        device->api->host_unregister(block->host);
-    else if (block->host)
-        device->api->host_free(block->host);
+        device->api->host_unregister(block->base.host);
+    else if (block->base.host)
+        device->api->host_free(block->base.host);
     else if (block->address)
         device->api->free(block->address);
     bn_free(device->base.host, block);
@@ -42,95 +39,57 @@ static enum bn_result allocate(struct bn_streams_device *device, struct bn_strea
     const struct bn_streams_api *api = device->api;
     int native;
     if (local) {
-        native = api->alloc(&block->address, block->size);
+        native = api->alloc(&block->address, block->base.size);
         if (native != 0)
             block->address = 0;
-        return native == BN_STREAMS_OUT_OF_MEMORY ? too_large(device, block->size, err)
+        return native == BN_STREAMS_OUT_OF_MEMORY ? too_large(device, block->base.size, err)
                : native != 0                      ? bn_streams_fail(device, err, native, "device memory")
                                                   : BN_OK;
     }
     void *host = NULL;
-    native = api->host_alloc(&host, block->size, PORTABLE | MAPPED);
+    native = api->host_alloc(&host, block->base.size, PORTABLE | MAPPED);
     if (native == BN_STREAMS_OUT_OF_MEMORY)
-        return bn_fail_memory(err, block->size, "memory of the host that the device reads");
+        return bn_fail_memory(err, block->base.size, "memory of the host that the device reads");
     if (native != 0)
         return bn_streams_fail(device, err, native, "memory of the host");
-    block->host = host;
+    block->base.host = host;
     native = api->host_address(&block->address, host, 0);
     return native == 0 ? BN_OK : bn_streams_fail(device, err, native, "memory of the host");
 }
 
-// A place for `size` bytes: at the end of a shared block, or a block of its own.
-static enum bn_result place(struct bn_streams_device *device, uint64_t size, bool local, struct bn_streams_block **out,
-                            struct bn_error *err)
+static enum bn_result create_block(struct bn_device *base, uint64_t size, bool local, struct bn_block **out,
+                                   struct bn_error *err)
 {
-    bool shares = size <= SMALL;
-    for (struct bn_streams_block *block = device->blocks; shares && block; block = block->next)
-        if (!block->host == local && block->size - block->used >= size) {
-            *out = block;
-            return BN_OK;
-        }
-    struct bn_streams_block *block = bn_alloc(device->base.host, sizeof(*block));
+    struct bn_streams_block *block = bn_alloc(base->host, sizeof(*block));
     if (!block)
         return bn_fail_memory(err, sizeof(*block), "a block of device memory");
-    block->size = shares ? SHARED_BLOCK : size;
-    enum bn_result result = allocate(device, block, local, err);
+    block->base.size = size;
+    enum bn_result result = allocate(bn_streams_of(base), block, local, err);
     if (result != BN_OK) {
-        destroy_block(device, block);
+        destroy_block(base, &block->base);
         return result;
     }
-    if (shares) {
-        block->next = device->blocks;
-        device->blocks = block;
-    }
-    *out = block;
+    *out = &block->base;
     return BN_OK;
 }
 
-static void leave(struct bn_streams_device *device, struct bn_streams_block *block)
+static void lock(struct bn_device *device)
 {
-    if (--block->users > 0)
-        return;
-    for (struct bn_streams_block **link = &device->blocks; *link; link = &(*link)->next)
-        if (*link == block) {
-            *link = block->next;
-            break;
-        }
-    destroy_block(device, block);
+    bn_streams_enter(bn_streams_of(device));
 }
+
+static void unlock(struct bn_device *device)
+{
+    bn_streams_leave(bn_streams_of(device));
+}
+
+static const struct bn_block_driver block_driver = {lock, unlock, create_block, destroy_block};
 
 static enum bn_result create(struct bn_streams_device *device, uint64_t size, bool local, struct bn_buffer **out,
                              struct bn_error *err)
 {
-    struct bn_streams_buffer *buffer = bn_alloc(device->base.host, sizeof(*buffer));
-    if (!buffer)
-        return bn_fail_memory(err, sizeof(*buffer), "a buffer object");
-    uint64_t whole = round_up(size, ALIGNMENT);
-    bn_streams_enter(device);
-    enum bn_result result = place(device, whole, local, &buffer->block, err);
-    if (result == BN_OK) {
-        buffer->offset = buffer->block->used;
-        buffer->block->used += whole;
-        buffer->block->users++;
-    }
-    bn_streams_leave(device);
-    if (result != BN_OK) {
-        bn_free(device->base.host, buffer);
-        return result;
-    }
-    buffer->base = (struct bn_buffer){.device = &device->base, .size = size};
-    if (buffer->block->host) {
-        buffer->base.host = buffer->block->host + buffer->offset;
-        memset(buffer->base.host, 0, size); // touched, too
-    } else {
-        result = bn_streams_buffer_write(&buffer->base, 0, NULL, size, err);
-    }
-    if (result != BN_OK) {
-        bn_streams_buffer_destroy(&buffer->base);
-        return result;
-    }
-    *out = &buffer->base;
-    return BN_OK;
+    const struct bn_block_wish wish = {size, ALIGNMENT, local, true, false};
+    return bn_block_buffer_create(&block_driver, &device->base, &device->blocks, &wish, out, err);
 }
 
 enum bn_result bn_streams_buffer_create(struct bn_device *device, uint64_t size, struct bn_buffer **out,
@@ -149,11 +108,11 @@ enum bn_result bn_streams_buffer_create_local(struct bn_device *device, uint64_t
 // A mapped file may not be written to, and not every device can register such memory.
 static int import(struct bn_streams_device *device, struct bn_streams_block *block)
 {
-    int native = device->api->host_register(block->host, block->size, PORTABLE | MAPPED);
+    int native = device->api->host_register(block->base.host, block->base.size, PORTABLE | MAPPED);
     if (native != 0)
-        native = device->api->host_register(block->host, block->size, PORTABLE | MAPPED | READ_ONLY);
+        native = device->api->host_register(block->base.host, block->base.size, PORTABLE | MAPPED | READ_ONLY);
     block->registered = native == 0;
-    return native == 0 ? device->api->host_address(&block->address, block->host, 0) : native;
+    return native == 0 ? device->api->host_address(&block->address, block->base.host, 0) : native;
 }
 
 enum bn_result bn_streams_buffer_import(struct bn_device *base, void *memory, uint64_t size, struct bn_buffer **out,
@@ -162,14 +121,14 @@ enum bn_result bn_streams_buffer_import(struct bn_device *base, void *memory, ui
     struct bn_streams_device *device = bn_streams_of(base);
     if (!device->features.import)
         return bn_fail(err, BN_ERR_UNSUPPORTED, "the device does not read this memory in place");
-    struct bn_streams_buffer *buffer = bn_alloc(base->host, sizeof(*buffer));
+    struct bn_block_buffer *buffer = bn_alloc(base->host, sizeof(*buffer));
     struct bn_streams_block *block = bn_alloc(base->host, sizeof(*block));
     if (!buffer || !block) {
         bn_free(base->host, buffer);
         bn_free(base->host, block);
         return bn_fail_memory(err, sizeof(*buffer) + sizeof(*block), "a buffer object");
     }
-    *block = (struct bn_streams_block){.host = memory, .size = size, .users = 1};
+    *block = (struct bn_streams_block){.base = {.host = memory, .size = size, .users = 1}};
     bn_streams_enter(device);
     int native = import(device, block);
     if (native != 0 && block->registered)
@@ -184,19 +143,14 @@ enum bn_result bn_streams_buffer_import(struct bn_device *base, void *memory, ui
                    ? result
                    : bn_fail(err, BN_ERR_UNSUPPORTED, "the device cannot read this memory in place");
     }
-    *buffer = (struct bn_streams_buffer){{.device = base, .size = size, .host = memory}, block, 0};
+    *buffer = (struct bn_block_buffer){{.device = base, .size = size, .host = memory}, &block->base, 0};
     *out = &buffer->base;
     return BN_OK;
 }
 
-void bn_streams_buffer_destroy(struct bn_buffer *base)
+void bn_streams_buffer_destroy(struct bn_buffer *buffer)
 {
-    struct bn_streams_buffer *buffer = (struct bn_streams_buffer *)base;
-    struct bn_streams_device *device = bn_streams_of(base->device);
-    bn_streams_enter(device);
-    leave(device, buffer->block);
-    bn_streams_leave(device);
-    bn_free(device->base.host, buffer);
+    bn_block_buffer_destroy(&block_driver, &bn_streams_of(buffer->device)->blocks, buffer);
 }
 
 // Uploads. While one part is copied by the device, the other is filled.
@@ -273,9 +227,8 @@ static int upload(struct bn_streams_device *device, uint64_t to, const uint8_t *
 enum bn_result bn_streams_buffer_write(struct bn_buffer *base, uint64_t offset, const void *data, uint64_t size,
                                        struct bn_error *err)
 {
-    struct bn_streams_buffer *buffer = (struct bn_streams_buffer *)base;
     struct bn_streams_device *device = bn_streams_of(base->device);
-    uint64_t to = buffer->block->address + buffer->offset + offset;
+    uint64_t to = bn_streams_address(&(struct bn_span){base, offset, size});
     enum bn_result result = data ? start_staging(device, err) : BN_OK;
     if (result != BN_OK)
         return result;

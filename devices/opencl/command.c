@@ -11,9 +11,9 @@ static cl_int set_span(const struct device *device, cl_kernel kernel, uint32_t *
 {
     // Not every driver takes an operand without memory; what the kernel does not touch may be anything.
     const struct bn_span *used = span->buffer ? span : slot;
-    const struct opencl_buffer *buffer = buffer_of(used->buffer);
+    const struct bn_block_buffer *buffer = buffer_of(used->buffer);
     cl_ulong offset = buffer->offset + used->offset;
-    cl_int native = device->cl.SetKernelArg(kernel, (*at)++, sizeof(cl_mem), &buffer->block->memory);
+    cl_int native = device->cl.SetKernelArg(kernel, (*at)++, sizeof(cl_mem), &block_of(buffer)->memory);
     return native == CL_SUCCESS ? device->cl.SetKernelArg(kernel, (*at)++, sizeof(offset), &offset) : native;
 }
 
@@ -47,10 +47,10 @@ static enum bn_result record_dispatch(struct device *device, struct command *com
 
 static void add_transfer(struct command *command, const struct bn_span *span, bool up, bool down, uint64_t row_bytes)
 {
-    if (!span->buffer || !buffer_of(span->buffer)->block->shadow)
+    if (!span->buffer || !block_of(buffer_of(span->buffer))->shadow)
         return;
-    const struct opencl_buffer *buffer = buffer_of(span->buffer);
-    struct transfer transfer = {buffer->block->memory,
+    const struct bn_block_buffer *buffer = buffer_of(span->buffer);
+    struct transfer transfer = {block_of(buffer)->memory,
                                 (uint8_t *)span->buffer->host + span->offset,
                                 buffer->offset + span->offset,
                                 span->size,
@@ -105,7 +105,7 @@ static enum bn_result check(const struct device *device, const struct bn_op *op,
 {
     const struct bn_span *const written[] = {&op->out, &op->out2, &op->kv};
     for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++)
-        if (written[i]->buffer && buffer_of(written[i]->buffer)->block->imported)
+        if (written[i]->buffer && block_of(buffer_of(written[i]->buffer))->imported)
             return bn_fail_at(err, BN_ERR_UNSUPPORTED, device->base.info.id, bn_op_name(op->kind), UINT64_MAX,
                               "this device reads imported memory only");
     return bn_lower_check(&device->target, op, err);
@@ -141,17 +141,17 @@ enum bn_result bn_opencl_record(struct bn_device *base, const struct bn_op *ops,
         uint64_t bytes = bn_lower_temporary(&device->target, &ops[i]);
         temporary = bytes > temporary ? bytes : temporary;
     }
-    const struct opencl_buffer *buffer = buffer_of(slot->buffer);
-    if (!slot->buffer->host || buffer->block->imported)
+    const struct bn_block_buffer *buffer = buffer_of(slot->buffer);
+    if (!slot->buffer->host || block_of(buffer)->imported)
         return bn_fail(err, BN_ERR_ARGUMENT, "the state slot lies in memory that host and device do not share");
     struct command *command = NULL;
     enum bn_result result = allocate(device, n_ops, temporary, &command, err);
     if (result == BN_OK) {
         uint8_t *host = (uint8_t *)slot->buffer->host + slot->offset;
         command->slot = (struct bn_slot *)(void *)host;
-        if (buffer->block->shadow)
+        if (block_of(buffer)->shadow)
             command->slot_up = (struct transfer){
-                buffer->block->memory, host, buffer->offset + slot->offset, slot->size, 0, true, true};
+                block_of(buffer)->memory, host, buffer->offset + slot->offset, slot->size, 0, true, true};
         pthread_mutex_lock(&device->lock);
         result = record_ops(device, command, ops, slot, err);
         pthread_mutex_unlock(&device->lock);

@@ -6,24 +6,16 @@
 #include <stdatomic.h>
 
 #include "devices/common/lower.h"
+#include "devices/common/blocks.h"
 #include "devices/opencl/adapter.h"
 
 // One memory object. Small buffers share blocks.
 struct block {
-    struct block *next; // of those that are shared
+    struct bn_block base;
     cl_mem memory;
     void *svm;     // what the memory object lies in; NULL: memory of the driver's
-    uint8_t *host; // NULL if the host cannot reach it
-    uint64_t size, used;
-    uint32_t users;
-    bool shadow;   // `host` is a copy: commands bring it to the device and back
+    bool shadow;   // base.host is a copy: commands bring it to the device and back
     bool imported; // read only, the caller's
-};
-
-struct opencl_buffer {
-    struct bn_buffer base;
-    struct block *block;
-    uint64_t offset; // in the block
 };
 
 // A kernel with its constants, compiled when a command first needs it.
@@ -45,7 +37,7 @@ struct device {
     cl_command_queue transfers; // uploads, and words for kernels that run
     pthread_mutex_t lock;       // everything below
     struct program *programs;
-    struct block *blocks;
+    struct bn_block *blocks;
     uint64_t taken; // bytes allocated on the device
     _Atomic uint64_t submissions, dispatches;
     const char *lost_in; // the op that ran when the device was lost; NULL: not known
@@ -57,9 +49,14 @@ static inline struct device *device_of(struct bn_device *device)
     return (struct device *)device;
 }
 
-static inline struct opencl_buffer *buffer_of(struct bn_buffer *buffer)
+static inline struct bn_block_buffer *buffer_of(struct bn_buffer *buffer)
 {
-    return (struct opencl_buffer *)buffer;
+    return (struct bn_block_buffer *)buffer;
+}
+
+static inline const struct block *block_of(const struct bn_block_buffer *buffer)
+{
+    return (const struct block *)buffer->block;
 }
 
 static inline cl_device_id bn_opencl_id(const struct device *device)

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "devices/common/lower.h"
+#include "devices/common/blocks.h"
 #include "devices/vulkan/adapter.h"
 #include "devices/vulkan/shaders.h"
 
@@ -13,20 +14,12 @@ enum { STAGING_PARTS = 2, STAGING_BYTES = 4 << 20, PUSH_BYTES = 128 };
 
 // One allocation of the driver's, with one VkBuffer all over it. Small buffers share blocks.
 struct block {
-    struct block *next;
+    struct bn_block base;
     VkDeviceMemory memory;
     VkBuffer buffer;
     VkDeviceAddress address;
-    uint8_t *host; // NULL if the host cannot reach it
-    uint64_t size, used;
-    uint32_t users, heap, type;
+    uint32_t heap, type;
     bool imported;
-};
-
-struct vulkan_buffer {
-    struct bn_buffer base;
-    struct block *block;
-    uint64_t offset; // in the block
 };
 
 // Uploads to memory that the host does not reach: while one part is copied by the device, the other is filled.
@@ -70,7 +63,7 @@ struct device {
     VkPipelineLayout layout;
     VkPipelineCache cache;
     struct pipeline *pipelines;
-    struct block *blocks;
+    struct bn_block *blocks;
     struct staging staging;
     uint64_t taken[VK_MAX_MEMORY_HEAPS]; // bytes of each heap that we allocated
     struct measure measure;
@@ -84,11 +77,16 @@ static inline struct device *device_of(struct bn_device *device)
     return (struct device *)device;
 }
 
+static inline const struct block *bn_vulkan_block(const struct bn_block_buffer *buffer)
+{
+    return (const struct block *)buffer->block;
+}
+
 // The address of a span on the device; 0 for an unused operand.
 static inline VkDeviceAddress bn_vulkan_address(const struct bn_span *span)
 {
-    const struct vulkan_buffer *buffer = (const struct vulkan_buffer *)span->buffer;
-    return buffer ? buffer->block->address + buffer->offset + span->offset : 0;
+    const struct bn_block_buffer *buffer = (const struct bn_block_buffer *)span->buffer;
+    return buffer ? bn_vulkan_block(buffer)->address + buffer->offset + span->offset : 0;
 }
 
 // memory.c: slots of the driver.

@@ -1,9 +1,8 @@
 #include "devices/vulkan/device.h"
 
 #include <inttypes.h>
-#include <string.h>
 
-enum { ALIGNMENT = 256, SMALL = 1 << 20, SHARED_BLOCK = 4 << 20, PREFERENCES = 3 };
+enum { ALIGNMENT = 256, PREFERENCES = 3 };
 
 static const VkMemoryPropertyFlags LOCAL = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
                                    VISIBLE = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
@@ -54,14 +53,16 @@ static enum bn_result check_budget(struct device *device, uint32_t heap, uint64_
                       (size + (1 << 20) - 1) >> 20, free >> 20, device->adapter.memory.memoryHeaps[heap].size >> 20);
 }
 
-static void destroy_block(struct device *device, struct block *block)
+static void destroy_block(struct bn_device *base, struct bn_block *base_block)
 {
+    struct device *device = device_of(base);
+    struct block *block = (struct block *)base_block;
     if (block->buffer)
         device->vk.DestroyBuffer(device->logical, block->buffer, NULL);
     if (block->memory) {
         device->vk.FreeMemory(device->logical, block->memory, NULL); // unmaps it
         if (!block->imported)
-            device->taken[block->heap] -= block->size;
+            device->taken[block->heap] -= block->base.size;
     }
     bn_free(device->base.host, block);
 }
@@ -92,7 +93,7 @@ static enum bn_result allocate(struct device *device, struct block *block, void 
 {
     block->type = type;
     block->heap = device->adapter.memory.memoryTypes[type].heapIndex;
-    enum bn_result result = memory ? BN_OK : check_budget(device, block->heap, block->size, err);
+    enum bn_result result = memory ? BN_OK : check_budget(device, block->heap, block->base.size, err);
     if (result != BN_OK)
         return result;
     const VkImportMemoryHostPointerInfoEXT import = {
@@ -105,13 +106,13 @@ static enum bn_result allocate(struct device *device, struct block *block, void 
                                              .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
     const VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
                                        .pNext = &flags,
-                                       .allocationSize = block->size,
+                                       .allocationSize = block->base.size,
                                        .memoryTypeIndex = type};
     VkResult native = device->vk.AllocateMemory(device->logical, &info, NULL, &block->memory);
     if (native != VK_SUCCESS)
         return bn_vulkan_fail(device, err, native, "vkAllocateMemory");
     if (!memory)
-        device->taken[block->heap] += block->size;
+        device->taken[block->heap] += block->base.size;
     native = device->vk.BindBufferMemory(device->logical, block->buffer, block->memory, 0);
     if (native != VK_SUCCESS)
         return bn_vulkan_fail(device, err, native, "vkBindBufferMemory");
@@ -131,13 +132,14 @@ static enum bn_result map(struct device *device, struct block *block, bool local
     VkResult native = device->vk.MapMemory(device->logical, block->memory, 0, VK_WHOLE_SIZE, 0, &host);
     if (native != VK_SUCCESS)
         return bn_vulkan_fail(device, err, native, "vkMapMemory");
-    block->host = host;
+    block->base.host = host;
     return BN_OK;
 }
 
-static enum bn_result create_block(struct device *device, uint64_t size, bool local, struct block **out,
+static enum bn_result create_block(struct bn_device *base, uint64_t size, bool local, struct bn_block **out,
                                    struct bn_error *err)
 {
+    struct device *device = device_of(base);
     struct block *block = bn_alloc(device->base.host, sizeof(*block));
     if (!block)
         return bn_fail_memory(err, sizeof(*block), "a block of device memory");
@@ -149,7 +151,7 @@ static enum bn_result create_block(struct device *device, uint64_t size, bool lo
     uint32_t type = UINT32_MAX;
     if (result == BN_OK) {
         device->vk.GetBufferMemoryRequirements(device->logical, block->buffer, &needs);
-        block->size = needs.size;
+        block->base.size = needs.size;
         type = choose_type(device, needs.memoryTypeBits, size, local);
         if (type == UINT32_MAX)
             result = bn_fail_at(err, BN_ERR_UNSUPPORTED, device->base.info.id, NULL, UINT64_MAX,
@@ -160,75 +162,31 @@ static enum bn_result create_block(struct device *device, uint64_t size, bool lo
     if (result == BN_OK)
         result = map(device, block, local, err);
     if (result != BN_OK) {
-        destroy_block(device, block);
+        destroy_block(&device->base, &block->base);
         return result;
     }
-    *out = block;
+    *out = &block->base;
     return BN_OK;
 }
 
-// A place for `size` bytes: at the end of a shared block, or a block of its own.
-static enum bn_result place(struct device *device, uint64_t size, bool local, struct block **out, struct bn_error *err)
+static void lock(struct bn_device *device)
 {
-    bool shares = size <= SMALL && (!local || device->adapter.features.host_visible);
-    for (struct block *block = device->blocks; shares && block; block = block->next)
-        if (block->size - block->used >= size) {
-            *out = block;
-            return BN_OK;
-        }
-    enum bn_result result = create_block(device, shares ? SHARED_BLOCK : size, local && !shares, out, err);
-    if (result == BN_OK && shares) {
-        (*out)->next = device->blocks;
-        device->blocks = *out;
-    }
-    return result;
+    pthread_mutex_lock(&device_of(device)->lock);
 }
 
-static void leave(struct device *device, struct block *block)
+static void unlock(struct bn_device *device)
 {
-    if (--block->users > 0)
-        return;
-    for (struct block **at = &device->blocks; *at; at = &(*at)->next)
-        if (*at == block) {
-            *at = block->next;
-            break;
-        }
-    destroy_block(device, block);
+    pthread_mutex_unlock(&device_of(device)->lock);
 }
+
+static const struct bn_block_driver block_driver = {lock, unlock, create_block, destroy_block};
 
 static enum bn_result create(struct device *device, uint64_t size, bool local, struct bn_buffer **out,
                              struct bn_error *err)
 {
-    const struct bn_host *host = device->base.host;
-    struct vulkan_buffer *buffer = bn_alloc(host, sizeof(*buffer));
-    if (!buffer)
-        return bn_fail_memory(err, sizeof(*buffer), "a buffer object");
-    uint64_t room = round_up(size, ALIGNMENT);
-    pthread_mutex_lock(&device->lock);
-    enum bn_result result = place(device, room, local, &buffer->block, err);
-    if (result == BN_OK) {
-        buffer->offset = buffer->block->used;
-        buffer->block->used += room;
-        buffer->block->users++;
-    }
-    pthread_mutex_unlock(&device->lock);
-    if (result != BN_OK) {
-        bn_free(host, buffer);
-        return result;
-    }
-    buffer->base = (struct bn_buffer){.device = &device->base, .size = size};
-    if (buffer->block->host) {
-        buffer->base.host = buffer->block->host + buffer->offset;
-        memset(buffer->base.host, 0, size); // touched, too
-    } else {
-        result = bn_vulkan_buffer_write(&buffer->base, 0, NULL, size, err);
-    }
-    if (result != BN_OK) {
-        bn_vulkan_buffer_destroy(&buffer->base);
-        return result;
-    }
-    *out = &buffer->base;
-    return BN_OK;
+    bool shares = !local || device->adapter.features.host_visible;
+    const struct bn_block_wish wish = {size, ALIGNMENT, local, shares, true};
+    return bn_block_buffer_create(&block_driver, &device->base, &device->blocks, &wish, out, err);
 }
 
 enum bn_result bn_vulkan_buffer_create(struct bn_device *device, uint64_t size, struct bn_buffer **out,
@@ -249,14 +207,14 @@ static enum bn_result import(struct device *device, struct block *block, void *m
     VkResult native = device->vk.GetMemoryHostPointerPropertiesEXT(
         device->logical, VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT, memory, &pointer);
     if (native == VK_SUCCESS)
-        native = create_vk_buffer(device, block->size, true, &block->buffer);
+        native = create_vk_buffer(device, block->base.size, true, &block->buffer);
     if (native != VK_SUCCESS)
         return bn_vulkan_fail(device, err, native, "vkGetMemoryHostPointerPropertiesEXT");
     VkMemoryRequirements needs;
     device->vk.GetBufferMemoryRequirements(device->logical, block->buffer, &needs);
     const VkMemoryPropertyFlags any[PREFERENCES] = {VISIBLE | CACHED, VISIBLE, 0};
     uint32_t type = find_type(device, needs.memoryTypeBits & pointer.memoryTypeBits, any);
-    if (type == UINT32_MAX || needs.size > block->size)
+    if (type == UINT32_MAX || needs.size > block->base.size)
         return bn_fail(err, BN_ERR_UNSUPPORTED, "the device cannot read this memory in place");
     return allocate(device, block, memory, type, err);
 }
@@ -267,20 +225,20 @@ enum bn_result bn_vulkan_buffer_import(struct bn_device *base, void *memory, uin
     struct device *device = device_of(base);
     if (!device->adapter.features.host_import || !device->vk.GetMemoryHostPointerPropertiesEXT)
         return bn_fail(err, BN_ERR_UNSUPPORTED, "the device cannot read this memory in place");
-    struct vulkan_buffer *buffer = bn_alloc(base->host, sizeof(*buffer));
+    struct bn_block_buffer *buffer = bn_alloc(base->host, sizeof(*buffer));
     struct block *block = bn_alloc(base->host, sizeof(*block));
     if (!buffer || !block) {
         bn_free(base->host, buffer);
         bn_free(base->host, block);
         return bn_fail_memory(err, sizeof(*buffer) + sizeof(*block), "a buffer object");
     }
-    block->size = round_up(size, device->adapter.import_align); // the rest of the last page
+    block->base.size = round_up(size, device->adapter.import_align); // the rest of the last page
     block->imported = true;
-    block->users = 1;
+    block->base.users = 1;
     pthread_mutex_lock(&device->lock);
     enum bn_result result = import(device, block, memory, err);
     if (result != BN_OK)
-        destroy_block(device, block);
+        destroy_block(&device->base, &block->base);
     pthread_mutex_unlock(&device->lock);
     if (result != BN_OK) {
         bn_free(base->host, buffer);
@@ -289,17 +247,12 @@ enum bn_result bn_vulkan_buffer_import(struct bn_device *base, void *memory, uin
                    ? result
                    : bn_fail(err, BN_ERR_UNSUPPORTED, "the device cannot read this memory in place");
     }
-    *buffer = (struct vulkan_buffer){{.device = base, .size = size, .host = memory}, block, 0};
+    *buffer = (struct bn_block_buffer){{.device = base, .size = size, .host = memory}, &block->base, 0};
     *out = &buffer->base;
     return BN_OK;
 }
 
-void bn_vulkan_buffer_destroy(struct bn_buffer *base)
+void bn_vulkan_buffer_destroy(struct bn_buffer *buffer)
 {
-    struct vulkan_buffer *buffer = (struct vulkan_buffer *)base;
-    struct device *device = device_of(base->device);
-    pthread_mutex_lock(&device->lock);
-    leave(device, buffer->block);
-    pthread_mutex_unlock(&device->lock);
-    bn_free(device->base.host, buffer);
+    bn_block_buffer_destroy(&block_driver, &device_of(buffer->device)->blocks, buffer);
 }

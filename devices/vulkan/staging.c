@@ -46,12 +46,12 @@ static VkResult finish_part(struct device *device, int part)
 }
 
 // Fills at most a part and starts its way to the device.
-static VkResult send_part(struct device *device, int part, const struct vulkan_buffer *to, uint64_t offset,
+static VkResult send_part(struct device *device, int part, const struct bn_block_buffer *to, uint64_t offset,
                           const uint8_t *data, uint64_t size)
 {
     const struct vk *vk = &device->vk;
     struct staging *staging = &device->staging;
-    const struct vulkan_buffer *from = (const struct vulkan_buffer *)staging->buffer;
+    const struct bn_block_buffer *from = (const struct bn_block_buffer *)staging->buffer;
     VkCommandBuffer commands = staging->commands[part];
     const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
                                             .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT};
@@ -62,9 +62,9 @@ static VkResult send_part(struct device *device, int part, const struct vulkan_b
     if (data) {
         memcpy((uint8_t *)staging->buffer->host + at, data, size);
         const VkBufferCopy copy = {from->offset + at, to->offset + offset, size};
-        vk->CmdCopyBuffer(commands, from->block->buffer, to->block->buffer, 1, &copy);
+        vk->CmdCopyBuffer(commands, bn_vulkan_block(from)->buffer, bn_vulkan_block(to)->buffer, 1, &copy);
     } else {
-        vk->CmdFillBuffer(commands, to->block->buffer, to->offset + offset, (size + 3) / 4 * 4, 0);
+        vk->CmdFillBuffer(commands, bn_vulkan_block(to)->buffer, to->offset + offset, (size + 3) / 4 * 4, 0);
     }
     native = vk->EndCommandBuffer(commands);
     if (native != VK_SUCCESS)
@@ -79,7 +79,7 @@ static VkResult send_part(struct device *device, int part, const struct vulkan_b
 enum bn_result bn_vulkan_buffer_write(struct bn_buffer *base, uint64_t offset, const void *data, uint64_t size,
                                       struct bn_error *err)
 {
-    struct vulkan_buffer *buffer = (struct vulkan_buffer *)base;
+    struct bn_block_buffer *buffer = (struct bn_block_buffer *)base;
     struct device *device = device_of(base->device);
     VkResult native = VK_SUCCESS;
     pthread_mutex_lock(&device->lock);
