@@ -151,22 +151,78 @@ static int measure_reads(struct limits *limits, enum pages pages, uint8_t *data)
     return 0;
 }
 
+// Memory to read, all of it written. NULL: there is none, which has been told. Ownership: munmap(*mapping, *bytes).
+static uint8_t *map_pages(size_t mem, enum pages pages, void **mapping, size_t *bytes)
+{
+    *bytes = mem + HUGE_PAGE;
+    *mapping = mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (*mapping == MAP_FAILED) {
+        tool_say(PROGRAM, "%zu bytes of memory to read: %s; --mem takes less", mem, strerror(errno));
+        return NULL;
+    }
+    uint8_t *data = (uint8_t *)*mapping + (HUGE_PAGE - (uintptr_t)*mapping % HUGE_PAGE) % HUGE_PAGE;
+    madvise(*mapping, *bytes, pages == PAGES_HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    memset(data, 1, mem);
+    return data;
+}
+
 static int measure_pages(struct limits *limits, enum pages pages)
 {
-    size_t bytes = limits->mem + HUGE_PAGE;
-    void *mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapping == MAP_FAILED) {
-        tool_say(PROGRAM, "%zu bytes of memory to read: %s; --mem takes less", limits->mem, strerror(errno));
+    size_t bytes;
+    void *mapping;
+    uint8_t *data = map_pages(limits->mem, pages, &mapping, &bytes);
+    if (!data)
         return TOOL_EXIT_RESOURCE;
-    }
-    uint8_t *data = (uint8_t *)mapping + (HUGE_PAGE - (uintptr_t)mapping % HUGE_PAGE) % HUGE_PAGE;
-    madvise(mapping, bytes, pages == PAGES_HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-    memset(data, 1, limits->mem);
     uint64_t huge = machine_huge_bytes(data);
     limits->huge_share[pages] = huge >= limits->mem ? 1 : (double)huge / (double)limits->mem;
     int exit_code = measure_reads(limits, pages, data);
     munmap(mapping, bytes);
     return exit_code;
+}
+
+int probe_open(struct probe *probe, uint32_t threads, size_t mem, enum pages pages)
+{
+    *probe = (struct probe){.threads = threads, .mem = mem};
+    probe->data = map_pages(mem, pages, &probe->mapping, &probe->bytes);
+    return probe->data ? 0 : TOOL_EXIT_RESOURCE;
+}
+
+void probe_restart(struct probe *probe)
+{
+    probe->n = 0;
+}
+
+int probe_read(struct probe *probe)
+{
+    struct read_loop loops[MAX_LOOPS];
+    double work;
+    probe->n_loops = loops_list(loops);
+    for (size_t i = 0; i < probe->n_loops && probe->n < MAX_PASSES; i++) {
+        struct job job = {
+            .read = &loops[i], .data = probe->data, .bytes = probe->mem, .threads = probe->threads, .passes = 1};
+        int exit_code = run_job(&job, &probe->seconds[i][probe->n], &work);
+        if (exit_code)
+            return exit_code;
+    }
+    probe->n += probe->n < MAX_PASSES;
+    return 0;
+}
+
+void probe_gb(struct probe *probe, double *median, double *best)
+{
+    *median = *best = NAN;
+    for (size_t i = 0; i < probe->n_loops && probe->n > 0; i++) {
+        double *seconds = probe->seconds[i]; // sorted by the first call
+        *median = fmax(*median, (double)probe->mem / stats_median(seconds, probe->n) * 1e-9);
+        *best = fmax(*best, (double)probe->mem / seconds[0] * 1e-9);
+    }
+}
+
+void probe_close(struct probe *probe)
+{
+    if (probe->data)
+        munmap(probe->mapping, probe->bytes);
+    *probe = (struct probe){0};
 }
 
 static int measure_peak(struct limits *limits)

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LARGE_SHARE = 8 }; // a model is large from this part of --mem on
+
 // A test under way.
 struct run {
     struct rig *rig;
@@ -17,7 +19,8 @@ struct run {
     uint32_t n_top;             // candidates asked for; 0: all logits
     double *gaps;               // seconds of each step of the generation; all repetitions
     size_t n_gaps;
-    size_t n_fallbacks; // outputs that a scan left too many candidates of
+    size_t n_fallbacks;  // outputs that a scan left too many candidates of
+    struct probe *probe; // reads between the repetitions; NULL: none
 };
 
 // Random tokens, the same in every run.
@@ -201,14 +204,19 @@ static int measure(struct bench *bench, struct run *run, struct result *result)
     bn_device_get_status(run->rig->device, &device_first);
     if (!exit_code && bench->settings.breakdown)
         exit_code = take_profile(run->rig, before, &n);
-    double joules = machine_joules();
+    double joules = 0;
     for (uint32_t i = 0; i < bench->settings.repetitions && !exit_code; i++) {
-        exit_code = repeat(run, &seconds);
+        exit_code = run->probe ? probe_read(run->probe) : 0;
+        double before_joules = machine_joules();
+        if (!exit_code)
+            exit_code = repeat(run, &seconds);
+        joules += machine_joules_between(before_joules, machine_joules());
         result->samples[result->n_samples++] =
             ((double)test->n_prompt + test->n_gen) * test->sessions / fmax(seconds, 1e-9);
         total += seconds;
     }
-    joules = machine_joules_between(joules, machine_joules());
+    if (run->probe)
+        probe_gb(run->probe, &result->read_gb, &result->read_best_gb);
     bn_engine_get_stats(run->rig->engine, &last);
     bn_device_get_status(run->rig->device, &device_last);
     double tokens = ((double)test->n_prompt + test->n_gen) * test->sessions * (double)result->n_samples;
@@ -227,7 +235,8 @@ static int measure(struct bench *bench, struct run *run, struct result *result)
 }
 
 // One test, its result added to those of the bench.
-static int run_test(struct bench *bench, struct rig *rig, const struct test *test, enum pages pages)
+static int run_test(struct bench *bench, struct rig *rig, const struct test *test, enum pages pages,
+                    struct probe *probe)
 {
     const struct bn_device_info *device = bn_device_get_info(rig->device);
     const struct bn_engine_config *config = bn_engine_get_config(rig->engine);
@@ -265,7 +274,9 @@ static int run_test(struct bench *bench, struct rig *rig, const struct test *tes
 
     // The longest step, and a start further on for each token that is made.
     size_t room = (size_t)test->n_gen + test->n_batch + (size_t)config->n_batch * test->sessions;
-    struct run run = {.rig = rig, .test = test, .n_top = bench->settings.top_k};
+    struct run run = {.rig = rig, .test = test, .n_top = bench->settings.top_k, .probe = probe};
+    if (probe)
+        probe_restart(probe);
     run.items = calloc(test->sessions, sizeof *run.items);
     run.tokens = calloc(room, sizeof *run.tokens);
     run.gaps = calloc((size_t)test->n_gen * (repetitions + 1) + 1, sizeof *run.gaps);
@@ -367,9 +378,24 @@ static void tell(const struct bench *bench, const struct result *result)
                    result->threads == 1 ? "" : "s", result->median);
 }
 
+// The pages in which what a test streams lies; those of a file are small.
+static enum pages pages_of(double huge_share)
+{
+    return huge_share > 0.5 ? PAGES_HUGE : PAGES_SMALL;
+}
+
+// Whether memory is read between the repetitions. Not with a model that caches may hold, which they would lose, nor
+// beside threads that spin.
+static bool wants_probe(const struct bench *bench, const struct rig *rig)
+{
+    bool large = rig->stats.layer_bytes > bench->plan.mem / LARGE_SHARE;
+    return bench->settings.limits && !bench->settings.wait && large && bn_device_get_info(rig->device)->threads;
+}
+
 static int run_engine(struct bench *bench, struct rig *rig, uint32_t n_ubatch, enum bn_kv_type type, enum pages pages)
 {
     struct test *tests = NULL;
+    struct probe *probe = NULL;
     struct bn_engine_config config;
     size_t n = 0;
     int exit_code = list_tests(&bench->plan, type, &tests, &n);
@@ -377,11 +403,20 @@ static int run_engine(struct bench *bench, struct rig *rig, uint32_t n_ubatch, e
         exit_code = configure(bench, tests, n, n_ubatch, &config);
     if (!exit_code)
         exit_code = rig_open_engine(rig, &config);
+    if (!exit_code && wants_probe(bench, rig)) {
+        probe = calloc(1, sizeof *probe);
+        exit_code = probe ? probe_open(probe, bn_device_get_info(rig->device)->threads, bench->plan.mem,
+                                       pages_of(rig->huge_share))
+                          : TOOL_EXIT_RESOURCE;
+    }
     for (size_t i = 0; i < n && !exit_code; i++) {
-        exit_code = run_test(bench, rig, &tests[i], pages);
+        exit_code = run_test(bench, rig, &tests[i], pages, probe);
         if (!exit_code)
             tell(bench, &bench->results[bench->n_results - 1]);
     }
+    if (probe)
+        probe_close(probe);
+    free(probe);
     rig_close_engine(rig);
     free(tests);
     return exit_code;
@@ -424,13 +459,15 @@ static void compare_with_limits(struct bench *bench, size_t first, const struct 
 {
     for (size_t i = first; i < bench->n_results; i++) {
         struct result *result = &bench->results[i];
-        enum pages pages = result->huge_share > 0.5 ? PAGES_HUGE : PAGES_SMALL;
+        enum pages pages = pages_of(result->huge_share);
         result->achieved_gb = result->median * result->bytes_per_token * 1e-9;
         result->copy_gb = copy_gb;
-        result->bandwidth_share = result->achieved_gb / (limits ? limits->read_gb[pages] : copy_gb);
-        if (limits) {
+        if (limits && !isfinite(result->read_gb)) { // not read between the repetitions
             result->read_gb = limits->read_gb[pages];
             result->read_best_gb = limits->best_gb[pages];
+        }
+        result->bandwidth_share = result->achieved_gb / (limits ? result->read_gb : copy_gb);
+        if (limits) {
             result->int8_share = result->median * result->macs_per_token / limits->macs;
         }
     }
