@@ -431,6 +431,50 @@ INLINE void scan_four(const int8_t *w, size_t stride, size_t cols, const int8_t 
     }
 }
 
+// One row with two planes: their sums go to sum[0] and sum[4].
+INLINE void scan_one(const int8_t *w, size_t cols, const int8_t *q, const __m512i *start, __m512i *sum)
+{
+    const __m512i flip = _mm512_set1_epi8(-128);
+    const int8_t *low = q + cols;
+    __m512i high0 = start[0], low0 = start[1], high1 = _mm512_setzero_si512(), low1 = high1;
+    size_t c = 0;
+    for (; c + 128 <= cols; c += 128) {
+        __m512i v0 = _mm512_xor_si512(_mm512_loadu_si512(w + c), flip);
+        __m512i v1 = _mm512_xor_si512(_mm512_loadu_si512(w + c + 64), flip);
+        high0 = _mm512_dpbusd_epi32(high0, v0, _mm512_loadu_si512(q + c));
+        low0 = _mm512_dpbusd_epi32(low0, v0, _mm512_loadu_si512(low + c));
+        high1 = _mm512_dpbusd_epi32(high1, v1, _mm512_loadu_si512(q + c + 64));
+        low1 = _mm512_dpbusd_epi32(low1, v1, _mm512_loadu_si512(low + c + 64));
+    }
+    for (; c < cols; c += 64) {
+        __mmask64 lanes = _bzhi_u64(~0ull, cols - c < 64 ? (uint32_t)(cols - c) : 64);
+        __m512i v = _mm512_xor_si512(_mm512_maskz_loadu_epi8(lanes, w + c), flip);
+        high0 = _mm512_dpbusd_epi32(high0, v, _mm512_maskz_loadu_epi8(lanes, q + c));
+        low0 = _mm512_dpbusd_epi32(low0, v, _mm512_maskz_loadu_epi8(lanes, low + c));
+    }
+    sum[0] = _mm512_add_epi32(high0, high1);
+    sum[4] = _mm512_add_epi32(low0, low1);
+}
+
+// The planes of one output, as when a token is decoded: memory is the limit, and one stream is read fastest, without
+// prefetch. Rows past the end are the last one again.
+static void scan_two(const int8_t *w, size_t rows, size_t cols, const int8_t *q, const __m512i *start, int32_t *out,
+                     size_t out_stride)
+{
+    for (size_t r = 0; r < rows; r += 4) {
+        size_t n = rows - r < 4 ? rows - r : 4;
+        __m512i sum[8];
+        int32_t sums[2][4];
+#pragma GCC unroll 4
+        for (size_t i = 0; i < 4; i++)
+            scan_one(w + (r + (i < n ? i : n - 1)) * cols, cols, q, start, sum + i);
+        _mm_storeu_si128((__m128i *)sums[0], sums4(sum));
+        _mm_storeu_si128((__m128i *)sums[1], sums4(sum + 4));
+        for (size_t p = 0; p < 2; p++)
+            memcpy(out + p * out_stride + r, sums[p], n * sizeof **sums);
+    }
+}
+
 // Four runs of rows side by side, as in dot; a row that is left over is computed four times.
 static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, size_t n, int32_t *out, size_t out_stride)
 {
@@ -440,6 +484,10 @@ static void scan(const int8_t *w, size_t rows, size_t cols, const int8_t *q, siz
         planes = n < MOST_PLANES ? n : MOST_PLANES;
         for (size_t i = 0; i < planes; i++)
             start[i] = scan_start(q + i * cols, cols);
+        if (planes == 2) {
+            scan_two(w, rows, cols, q, start, out, out_stride);
+            continue;
+        }
         for (size_t r = 0; r < run; r++)
             scan_four(w + r * cols, run * cols, cols, q, start, planes, out + r, out_stride, 4, run);
         for (size_t r = 4 * run; r < rows; r++)

@@ -48,7 +48,10 @@ INLINE void one(const uint8_t *w, size_t blocks, const int8_t *q, const char *ah
         sums[r] = _mm256_add_epi32(_mm256_srai_epi32(four_times[r], 2), once[r]);
 }
 
-// The next rows are fetched, in order, as the hardware's prefetch does not follow so many; eight rows ahead is early enough.
+// The next rows are fetched, in order, as the hardware's prefetch does not follow so many: those after the four under way,
+// and this many bytes more. Much more than that, as eight long rows, is slower.
+#define LEAD 2560
+
 static void ternary_one(const uint8_t *w, size_t rows, size_t blocks, const int8_t *q, int32_t sum, int32_t *acc)
 {
     const size_t stride = blocks * BLOCK_BYTES;
@@ -56,8 +59,8 @@ static void ternary_one(const uint8_t *w, size_t rows, size_t blocks, const int8
     __m256i sums[8];
     size_t r = 0;
     for (; r + 8 <= rows; r += 8, w += 8 * stride) {
-        one(w, blocks, q, beyond(w, 8 * stride), sums, 4);
-        one(w + 4 * stride, blocks, q, beyond(w, 12 * stride), sums + 4, 4);
+        one(w, blocks, q, beyond(w, 4 * stride + LEAD), sums, 4);
+        one(w + 4 * stride, blocks, q, beyond(w, 8 * stride + LEAD), sums + 4, 4);
         _mm256_storeu_si256((__m256i *)(acc + r), _mm256_sub_epi32(sums8(sums), correction));
     }
     if (r == rows)
