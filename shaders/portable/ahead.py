@@ -4,10 +4,12 @@ usage: ahead.py ptx CLANG OUTPUT.inl
        ahead.py hip CLANG OUTPUT.inl ISA...
        ahead.py host CLANG OUTPUT.c OUTPUT.o TARGET
        ahead.py table OUTPUT.inl
+       ahead.py build|show ptx|ISA NAME [OUTPUT]
 
 Of a constant that has several values in manifest.txt there is a variant for each, and the value is part of the variant's name; table
 tells devices/common/ahead.c which ones these are. ptx and hip write packed arrays and a table CUDA_IMAGES or HIP_IMAGES of struct
 bn_streams_image. host writes functions of this machine, linked into one object, and a table of struct fake_kernel that calls them.
+build and show are for people: the assembly of all variants of kernel NAME in a file, or of one variant on the terminal.
 """
 import concurrent.futures
 import itertools
@@ -138,5 +140,38 @@ def host(clang, output, output_object, target):
                 "{NULL, 0, NULL, NULL}};\n")
 
 
+def assembly(target, variant):
+    """The text of a variant for PTX or one of AMD's processors; None if it does not compile, which clang has said."""
+    _, source, defines = variant
+    clang = portable.find_clang()
+    if not clang:
+        sys.exit("ahead.py: there is no clang")
+    command = portable.command(clang, target, "-", source, defines)
+    result = subprocess.run(command + ["-S"], stdout=subprocess.PIPE, text=True)
+    return None if result.returncode else result.stdout
+
+
+def build(target, kernel, output):
+    own = {name for name, *_ in portable.manifest()}
+    wanted = [v for v in variants() if v[0] == kernel or (v[0] not in own and v[0].startswith(kernel + "_") and
+                                                          v[0][len(kernel) + 1].isdigit())]
+    texts = [assembly(target, variant) for variant in wanted]
+    if None in texts:
+        sys.exit(1)
+    with open(output, "w", encoding="utf-8") as f:
+        f.write("".join(texts))
+
+
+def show(target, wanted):
+    listed = {variant[0]: variant for variant in variants()}
+    if wanted not in listed:
+        near = " ".join(name for name in listed if name.startswith(wanted + "_"))
+        sys.exit(f"ahead.py: {wanted} has the variants {near}" if near else f"ahead.py: there is no {wanted}")
+    text = assembly(target, listed[wanted])
+    if text is None:
+        sys.exit(1)
+    sys.stdout.write(text)
+
+
 if __name__ == "__main__":
-    {"ptx": ptx, "hip": hip, "host": host, "table": table}[sys.argv[1]](*sys.argv[2:])
+    {"build": build, "show": show, "ptx": ptx, "hip": hip, "host": host, "table": table}[sys.argv[1]](*sys.argv[2:])

@@ -2,12 +2,14 @@
 
 usage: portable.py embed OUTPUT                           C arrays of the sources, and the table PORTABLE_SOURCES
        portable.py text NAME                              the source of a kernel, as OpenCL drivers get it
+       portable.py build NAME OUTPUT                      the same to a file, once clang, if there is one, has found no mistake
        portable.py compile CLANG TARGET OUTPUT VARIANT    TARGET: ptx, spirv (LLVM code of it) or an AMD processor, gfx1100
        portable.py variants                               names of what is compiled ahead of time
 """
 import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -34,6 +36,12 @@ def manifest():
             yield words[0], words[1], [word for word in words[2:] if not CONSTANT.fullmatch(word)], constants
 
 
+def find_clang():
+    """The newest clang of those that meson.build looks for, or None."""
+    names = [f"clang-{version}" for version in range(22, 14, -1)] + ["clang"]
+    return next(filter(None, map(shutil.which, names)), None)
+
+
 def mask(constants, wanted):
     """Bits of the constants for which wanted(how) holds."""
     return sum(1 << int(name[1]) for name, how in constants.items() if wanted(how))
@@ -48,13 +56,13 @@ def variants():
             yield ".".join([name] + [word.replace("=", "_") for word in chosen]), source, defines + chosen
 
 
-def text(source):
-    """The source with what it includes, each file once, and lines that messages of compilers can name."""
+def text(source, start=os.path.dirname(HERE)):
+    """The source with what it includes, each file once, and lines that messages of compilers can name, beginning at `start`."""
     seen = set()
 
     def flatten(path):
         seen.add(path)
-        name = os.path.relpath(path, os.path.dirname(HERE))
+        name = os.path.relpath(path, start)
         yield f'#line 1 "{name}"'
         with open(path, encoding="utf-8") as f:
             for number, line in enumerate(f.read().splitlines(), 1):
@@ -71,7 +79,7 @@ def text(source):
 
 
 def embed(output):
-    arrays, rows = [], []
+    arrays, rows, words = [], [], []
     kernels = list(manifest())
     for source in sorted({source for _, source, _, _ in kernels}):
         data = text(source).encode() + b"\0"
@@ -82,8 +90,11 @@ def embed(output):
         text_name = "text_" + source.split(".")[0]
         parameters = mask(constants, lambda how: how == "")
         rows.append(f'{{"{name}", {text_name}, sizeof({text_name}) - 1, "{extra}", {parameters}}}')
+        words.append('"' + " ".join(constant + ("=" + "|".join(how) if isinstance(how, list) else how)
+                                    for constant, how in constants.items()) + '"')
     with open(output, "w", encoding="utf-8") as f:
         f.write("".join(arrays) + "#define PORTABLE_SOURCES " + ", ".join(rows) + "\n")
+        f.write("#define PORTABLE_CONSTANTS " + ", ".join(words) + "\n")
 
 
 def command(clang, target, output, source, defines):
@@ -102,12 +113,30 @@ def command(clang, target, output, source, defines):
     return [clang, "-x", "cl", *flags, "-o", output, os.path.join(HERE, source)]
 
 
+def build(kernel, output):
+    """Writes the text of a kernel. 1 if clang, which is quicker than a device's compiler, finds a mistake in it."""
+    clang = find_clang()
+    source = {name: source for name, source, _, _ in manifest()}[kernel]
+    with open(output, "w", encoding="utf-8") as f:
+        f.write(text(source, os.getcwd()))
+    if not clang:
+        print("there is no clang: mistakes show when a device's driver compiles", file=sys.stderr)
+    for _, _, defines in [v for v in variants() if clang and v[0].split(".")[0] == kernel][:1]:
+        flags = [f"-D{define}" for define in defines if define not in VARIANTS]
+        if subprocess.run([clang, "-x", "cl", "-cl-std=CL1.2", "-fsyntax-only", "-target", "spir64", "-Xclang",
+                           "-finclude-default-header", "-Wall", "-Wno-unused-function", *flags, output]).returncode:
+            return 1
+    return 0
+
+
 def main():
     verb, *arguments = sys.argv[1:] or ["-h"]
     if verb == "embed" and len(arguments) == 1:
         embed(arguments[0])
     elif verb == "text" and len(arguments) == 1:
         sys.stdout.write(text({name: source for name, source, _, _ in manifest()}[arguments[0]]))
+    elif verb == "build" and len(arguments) == 2:
+        return build(*arguments)
     elif verb == "variants":
         print("\n".join(name for name, _, _ in variants()))
     elif verb == "compile" and len(arguments) == 4:

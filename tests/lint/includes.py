@@ -46,7 +46,7 @@ SEARCHED = ["tools/", "tests/"]
 GENERATED = {
     "bn_config.h": ["runtime/", "tools/", "convert/", "devices/", "tests/"],
     "driver_table.inl": ["runtime/device/"],
-    "portable_sources.inl": ["devices/opencl/"],
+    "portable_sources.inl": ["devices/opencl/", "tools/shader/"],
     "ahead_table.inl": ["devices/common/"],
     "cuda_kernels.inl": ["devices/cuda/"],
     "hip_kernels.inl": ["devices/hip/"],

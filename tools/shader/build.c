@@ -2,7 +2,6 @@
 #include "shader/shader.h"
 
 #include "common/fail.h"
-#include "vulkan_shaders.inl"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,117 +9,145 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-static const struct {
-    const char *name;
-    const uint32_t *words;
-    size_t bytes;
-} embedded[] = {VULKAN_SHADERS};
+enum { PATH_BYTES = 4096 };
 
-enum { N_EMBEDDED = sizeof embedded / sizeof *embedded, OP_NAME = 5, OP_DECORATE = 71, SPEC_ID = 1 };
-enum { OP_SPEC_CONSTANT = 50, MAX_IDS = 4096, PATH_BYTES = 4096, MAX_CONSTANTS = 32 };
+#define KIND_DECLARED(name) extern const struct shader_kind shader_kind_##name;
+#define KIND_ROW(name) &shader_kind_##name,
+#define KIND_WORD(name) " " #name
+SHADER_KINDS(KIND_DECLARED)
+static const struct shader_kind *const kinds[] = {SHADER_KINDS(KIND_ROW)};
+
+const char *shader_kinds(void)
+{
+    return &SHADER_KINDS(KIND_WORD)[1];
+}
+
+const struct shader_kind *shader_kind_of(const char *device)
+{
+    const char *slash = strrchr(device, '/');
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i]->driver, slash ? slash + 1 : device) == 0)
+            return kinds[i];
+    return NULL;
+}
 
 static bool begins(const char *text, const char *start)
 {
     return !start || strncmp(text, start, strlen(start)) == 0;
 }
 
-bool shader_exists(const char *name)
+bool shader_exists(const struct shader_kind *kind, const char *name)
 {
-    for (size_t i = 0; i < N_EMBEDDED; i++)
-        if (begins(embedded[i].name, name))
+    struct shader_variant variant;
+    for (size_t i = 0; kind->variant(i, &variant); i++)
+        if (begins(variant.name, name))
             return true;
     return false;
 }
 
-// The constants of a module, from its names and decorations; at most MAX_CONSTANTS.
-static size_t constants_of(const uint32_t *words, size_t n, struct shader_constant *list)
+int shader_list(const struct settings *settings, const struct shader_kind *kind, const char *name)
 {
-    static const char *names[MAX_IDS];
-    static uint32_t values[MAX_IDS];
-    size_t found = 0;
-    memset(names, 0, sizeof names);
-    for (size_t at = 5; at < n && words[at] >> 16; at += words[at] >> 16) {
-        uint32_t op = words[at] & 0xffff;
-        if (op == OP_NAME && words[at + 1] < MAX_IDS)
-            names[words[at + 1]] = (const char *)&words[at + 2];
-        else if (op == OP_SPEC_CONSTANT && words[at + 2] < MAX_IDS)
-            values[words[at + 2]] = words[at + 3];
-    }
-    for (size_t at = 5; at < n && words[at] >> 16; at += words[at] >> 16)
-        if ((words[at] & 0xffff) == OP_DECORATE && words[at + 2] == SPEC_ID && words[at + 1] < MAX_IDS)
-            for (size_t next = at; next < n && words[next] >> 16; next += words[next] >> 16)
-                if ((words[next] & 0xffff) == OP_SPEC_CONSTANT && words[next + 2] == words[at + 1]) {
-                    const char *name = names[words[at + 1]];
-                    if (name && *name && found < MAX_CONSTANTS) // a workgroup's size has the id of its constant
-                        list[found++] = (struct shader_constant){words[at + 3], values[words[at + 1]], name};
-                    break;
-                }
-    return found;
-}
-
-int shader_list(const struct settings *settings, const char *name)
-{
-    struct shader_constant constants[MAX_CONSTANTS];
-    for (size_t i = 0; i < N_EMBEDDED; i++)
-        if (begins(embedded[i].name, name))
-            report_variant(settings->report, embedded[i].name, embedded[i].bytes, constants,
-                           constants_of(embedded[i].words, embedded[i].bytes / 4, constants));
+    struct shader_variant variant;
+    for (size_t i = 0; kind->variant(i, &variant); i++)
+        if (begins(variant.name, name))
+            report_variant(settings->report, kind->driver, &variant);
     return 0;
 }
 
-int shader_disasm(const char *name)
+// A command of a kind, with its variables set in front of it.
+struct script {
+    char text[8 * PATH_BYTES];
+    size_t used;
+};
+
+static void put(struct script *script, char c)
 {
-    for (size_t i = 0; i < N_EMBEDDED; i++) {
-        if (strcmp(embedded[i].name, name) != 0)
+    if (script->used + 1 < sizeof script->text)
+        script->text[script->used++] = c;
+    script->text[script->used] = '\0';
+}
+
+static void put_text(struct script *script, const char *text)
+{
+    while (*text)
+        put(script, *text++);
+}
+
+// NAME='value'; a quote in it as '\''.
+static void set(struct script *script, const char *name, const char *value)
+{
+    put_text(script, name);
+    put_text(script, "='");
+    for (; *value; value++)
+        if (*value == '\'')
+            put_text(script, "'\\''");
+        else
+            put(script, *value);
+    put_text(script, "'\n");
+}
+
+static void begin_script(struct script *script, const struct settings *settings, const char *name)
+{
+    script->used = 0;
+    set(script, "SOURCE", settings->source);
+    set(script, "NAME", name);
+    set(script, "ISA", settings->isa);
+}
+
+// False if it is too long: half a command is none.
+static bool end_script(struct script *script, const char *command)
+{
+    put_text(script, command);
+    return script->used + 1 < sizeof script->text;
+}
+
+int shader_disasm(const struct settings *settings, const struct shader_kind *kind, const char *name)
+{
+    struct shader_variant variant;
+    struct script script;
+    // What is compiled ahead has the values of constants in its name, behind that of the kernel.
+    for (size_t i = 0; kind->variant(i, &variant); i++) {
+        size_t n = strlen(variant.name);
+        bool same = strcmp(variant.name, name) == 0;
+        bool ahead = !kind->overrides && begins(name, variant.name) && name[n] == '_' && name[n + 1] <= '9';
+        if (!same && !ahead)
             continue;
+        begin_script(&script, settings, name);
         fflush(stdout);
-        FILE *pipe = popen("spirv-dis", "w");
-        bool ok = pipe && fwrite(embedded[i].words, 1, embedded[i].bytes, pipe) == embedded[i].bytes;
+        FILE *pipe = end_script(&script, kind->disasm) ? popen(script.text, "w") : NULL;
+        bool ok = pipe && fwrite(variant.data, 1, variant.bytes, pipe) == variant.bytes;
         if (pipe && pclose(pipe) == 0 && ok)
             return 0;
-        tool_say(PROGRAM, "spirv-dis failed; Debian has it in the package spirv-tools");
+        tool_say(PROGRAM, "%s cannot be shown; this needs Debian's package %s, and for cuda and hip --source", name,
+                 kind->package);
         return TOOL_EXIT_USAGE;
     }
-    tool_say(PROGRAM, "%s: no such variant; bitnet-shader list shows them", name);
+    tool_say(PROGRAM, "%s: no such variant; bitnet-shader -d %s list shows them", name, kind->driver);
     return TOOL_EXIT_USAGE;
 }
 
-// "ERROR: FILE:LINE: ..." as FILE:LINE: ..., which editors understand.
-static void print_compiler_line(const char *line)
+static int compile(const struct settings *settings, const struct shader_kind *kind, const char *name, const char *file,
+                   const char *defines)
 {
-    static const char prefix[] = "ERROR: ";
-    if (strncmp(line, prefix, sizeof prefix - 1) == 0)
-        line += sizeof prefix - 1;
-    if (*line && *line != '\n')
-        fprintf(stderr, "%s", line);
-}
-
-static int compile(const struct settings *settings, const char *name, const char *file, const char *defines)
-{
-    char command[3 * PATH_BYTES], line[1024];
-    if (strchr(settings->source, '\'') || strchr(settings->out, '\'')) {
-        tool_say(PROGRAM, "folders must not have a quote in their name");
-        return TOOL_EXIT_USAGE;
-    }
-    snprintf(command, sizeof command,
-             "glslangValidator -V --quiet --target-env vulkan1.2 -o '%s/%s.spv.new' '%s/glsl/%s'%s 2>&1", settings->out,
-             name, settings->source, file, defines);
-    FILE *pipe = popen(command, "r");
-    if (!pipe) {
-        tool_say(PROGRAM, "glslangValidator: %s", strerror(errno));
-        return TOOL_EXIT_RESOURCE;
-    }
-    while (fgets(line, sizeof line, pipe))
-        print_compiler_line(line);
-    if (pclose(pipe) != 0) {
-        tool_say(PROGRAM, "%s was not compiled", name);
+    char from[PATH_BYTES], to[PATH_BYTES];
+    struct script script;
+    snprintf(to, sizeof to, "%s/%s.%s", settings->out, name, kind->suffix);
+    snprintf(from, sizeof from, "%s/%s.%s.new", settings->out, name, kind->suffix);
+    begin_script(&script, settings, name);
+    set(&script, "FILE", file);
+    set(&script, "DEFINES", defines);
+    set(&script, "OUT", from);
+    int status = end_script(&script, kind->build) ? system(script.text) : -1;
+    if (status != 0) {
+        unlink(from);
+        bool missing = WIFEXITED(status) && WEXITSTATUS(status) == 127;
+        tool_say(PROGRAM, missing ? "%s was not compiled: there is no %s" : "%s was not compiled", name,
+                 kind->compiler);
         return TOOL_EXIT_CHECK;
     }
-    char from[PATH_BYTES + 64], to[PATH_BYTES + 64];
-    snprintf(from, sizeof from, "%s/%s.spv.new", settings->out, name);
-    snprintf(to, sizeof to, "%s/%s.spv", settings->out, name);
     if (rename(from, to) != 0) {
         tool_say(PROGRAM, "%s: %s", to, strerror(errno));
         return TOOL_EXIT_RESOURCE;
@@ -128,19 +155,26 @@ static int compile(const struct settings *settings, const char *name, const char
     return 0;
 }
 
-// Whether the build could not compile the variant, so that building it anew is no use.
-static bool left_out(const char *variant, const char *defines)
+// A line of a manifest: NAME FILE WORD..., of which those are defines that are no constants (C0, C1=8, C2?).
+static bool parse_line(char *line, char **name, char **file, char *defines, size_t size)
 {
-    for (size_t i = 0; i < N_EMBEDDED; i++)
-        if (strcmp(embedded[i].name, variant) == 0)
-            return false;
-    return strstr(defines, "COOPMAT") != NULL;
+    char *save = NULL;
+    line[strcspn(line, "#\n")] = '\0';
+    *name = strtok_r(line, " ", &save);
+    *file = *name ? strtok_r(NULL, " ", &save) : NULL;
+    defines[0] = '\0';
+    for (char *word = *file ? strtok_r(NULL, " ", &save) : NULL; word; word = strtok_r(NULL, " ", &save)) {
+        size_t used = strlen(defines);
+        if (word[0] != 'C' || word[1] < '0' || word[1] > '9')
+            snprintf(defines + used, size - used, " -D%s", word);
+    }
+    return *file != NULL;
 }
 
-int shader_build(const struct settings *settings, const char *name)
+int shader_build(const struct settings *settings, const struct shader_kind *kind, const char *name)
 {
-    char path[PATH_BYTES], line[512];
-    snprintf(path, sizeof path, "%s/manifest.txt", settings->source);
+    char path[PATH_BYTES], line[512], defines[512], *variant, *file;
+    snprintf(path, sizeof path, "%s/%s", settings->source, kind->manifest);
     FILE *manifest = fopen(path, "r");
     if (!manifest) {
         tool_say(PROGRAM, "%s: %s; --source names the folder of the shaders", path, strerror(errno));
@@ -149,19 +183,14 @@ int shader_build(const struct settings *settings, const char *name)
     mkdir(settings->out, 0777); // what is wrong shows when a file is written
     int exit_code = 0, built = 0;
     while (exit_code == 0 && fgets(line, sizeof line, manifest)) {
-        char variant[64], file[64], defines[256] = "", rest[256] = "";
-        if (line[0] == '#' || sscanf(line, "%63s %63s %255[^\n]", variant, file, rest) < 2 || !begins(variant, name))
+        if (!parse_line(line, &variant, &file, defines, sizeof defines) || !begins(variant, name))
             continue;
-        if (left_out(variant, rest)) {
+        if (kind->left_out && kind->left_out(variant, defines)) {
             tool_say(PROGRAM, "%s is left out: it was when this program was built, for want of a newer compiler",
                      variant);
             continue;
         }
-        for (char *save = NULL, *word = strtok_r(rest, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
-            size_t used = strlen(defines);
-            snprintf(defines + used, sizeof defines - used, " -D%s", word);
-        }
-        exit_code = compile(settings, variant, file, defines);
+        exit_code = compile(settings, kind, variant, file, defines);
         built += exit_code == 0;
     }
     fclose(manifest);
@@ -170,10 +199,10 @@ int shader_build(const struct settings *settings, const char *name)
     return exit_code;
 }
 
-uint64_t shader_source_time(const struct settings *settings)
+uint64_t shader_source_time(const struct settings *settings, const struct shader_kind *kind)
 {
     char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/glsl", settings->source);
+    snprintf(path, sizeof path, "%s/%s", settings->source, kind->folder);
     DIR *folder = opendir(path);
     uint64_t newest = 0;
     for (struct dirent *entry; folder && (entry = readdir(folder));) {

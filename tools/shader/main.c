@@ -1,4 +1,4 @@
-// bitnet-shader: the workshop of the Vulkan driver's shaders.
+// bitnet-shader: the workshop of the shaders and kernels of the drivers of GPUs.
 #include "shader/shader.h"
 
 #include "common/fail.h"
@@ -11,7 +11,8 @@
 
 #define S struct settings
 
-static const struct settings defaults = {.source = "shaders", .out = "build/shaders-own", .repetitions = 5};
+static const struct settings defaults = {
+    .source = "shaders", .out = "build/shaders-own", .isa = "gfx1100", .repetitions = 5};
 
 static const struct tool_option options[] = {
     {.group = "Where",
@@ -19,17 +20,22 @@ static const struct tool_option options[] = {
      TOOL_STRING(S, device),
      .arg = "NAME",
      .shown = "vulkan",
-     .help = "device to check and time on; bitnet-run --list-devices shows them"},
+     .help = "device to check and time on; its driver says which kernels are meant: vulkan, opencl, cuda, hip"},
     {.names = "-s --source",
      TOOL_STRING(S, source),
      .arg = "FOLDER",
      .shown = "shaders",
-     .help = "folder with manifest.txt and glsl/"},
+     .help = "folder with manifest.txt, glsl/ and portable/"},
     {.names = "-o --out",
      TOOL_STRING(S, out),
      .arg = "FOLDER",
      .shown = "build/shaders-own",
      .help = "where build and watch put what they compile; BITNET_SHADER_DIR=FOLDER makes any program use it"},
+    {.names = "--isa",
+     TOOL_STRING(S, isa),
+     .arg = "NAME",
+     .shown = "gfx1100",
+     .help = "hip: AMD's processor that build and disasm compile for"},
     {.group = "How often",
      .names = "-r --repetitions",
      TOOL_U32(S, repetitions),
@@ -50,11 +56,14 @@ static const struct tool_option options[] = {
 
 static const struct tool_program program = {
     .name = PROGRAM,
-    .usage = "list [NAME]\n[-o FOLDER] build [NAME]\n[-d DEVICE] check [NAME]\n[-d DEVICE] bench [NAME]\n"
-             "disasm VARIANT\n[-s FOLDER] [-o FOLDER] watch [NAME]",
-    .about = "Lists, compiles, checks, times and shows the shaders of the Vulkan driver. NAME is a shader or the\n"
-             "beginning of its variants' names; without one all are meant. watch compiles whenever a source file is\n"
-             "saved, checks, and shows how the time changed.",
+    .usage = "[-d DEVICE] list [NAME]\n[-d DEVICE] [-o FOLDER] build [NAME]\n[-d DEVICE] check [NAME]\n[-d DEVICE] "
+             "bench [NAME]\n"
+             "[-d DEVICE] disasm VARIANT\n[-d DEVICE] [-s FOLDER] [-o FOLDER] watch [NAME]",
+    .about =
+        "Lists, compiles, checks, times and shows the shaders of the Vulkan driver, and the portable kernels of "
+        "OpenCL, CUDA\n"
+        "and HIP. NAME is a shader or the beginning of its variants' names; without one all are meant. watch compiles\n"
+        "whenever a source file is saved, checks, and shows how the time changed.",
     .notes = "Environment: BITNET_SHADER_DIR for check and bench; see bitnet-shader(1).\n"
              "Exit: 0 done, 1 a check failed or a shader does not compile, 2 usage, 4 device, 5 memory or disk.",
     .options = options,
@@ -65,9 +74,10 @@ static const struct tool_program program = {
 };
 
 // A round of watch: what compiles is checked, what is right is timed.
-static int round_of_watch(const struct settings *settings, struct bn_runtime *runtime, const char *name, double *before)
+static int round_of_watch(const struct settings *settings, const struct shader_kind *kind, struct bn_runtime *runtime,
+                          const char *name, double *before)
 {
-    int exit_code = shader_build(settings, name);
+    int exit_code = shader_build(settings, kind, name);
     if (exit_code == 0)
         exit_code = shader_check(settings, runtime, name, settings->out);
     if (exit_code == 0)
@@ -76,20 +86,22 @@ static int round_of_watch(const struct settings *settings, struct bn_runtime *ru
     return exit_code;
 }
 
-static int watch(const struct settings *settings, struct bn_runtime *runtime, const char *name)
+static int watch(const struct settings *settings, const struct shader_kind *kind, struct bn_runtime *runtime,
+                 const char *name)
 {
     double *before = calloc(n_problems, sizeof *before);
     uint64_t seen = 0;
     int exit_code = before ? 0 : TOOL_EXIT_RESOURCE;
     for (uint32_t rounds = 0; before && (settings->count == 0 || rounds < settings->count);) {
-        uint64_t time = shader_source_time(settings);
+        uint64_t time = shader_source_time(settings, kind);
         if (time == 0) {
-            tool_say(PROGRAM, "%s/glsl: no such folder; --source names the folder of the shaders", settings->source);
+            tool_say(PROGRAM, "%s/%s: no such folder; --source names the folder of the shaders", settings->source,
+                     kind->folder);
             exit_code = TOOL_EXIT_USAGE;
             break;
         }
         if (time != seen) {
-            exit_code = round_of_watch(settings, runtime, name, before);
+            exit_code = round_of_watch(settings, kind, runtime, name, before);
             rounds++;
             seen = time;
         } else {
@@ -100,36 +112,63 @@ static int watch(const struct settings *settings, struct bn_runtime *runtime, co
     return exit_code;
 }
 
-static int act(const struct settings *settings, const char *action, const char *name)
+static const struct action {
+    const char *name;
+    bool json, device, kind; // prints JSON; uses a device; must know what the kernels are written in
+} actions[] = {
+    {"list", true, false, true},  {"build", false, false, true},  {"check", true, true, false},
+    {"bench", true, true, false}, {"disasm", false, false, true}, {"watch", false, true, true},
+};
+
+static const struct action *find_action(const char *name)
 {
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+        if (strcmp(actions[i].name, name) == 0)
+            return &actions[i];
+    return NULL;
+}
+
+// What is wrong with the call, said. `kind` is NULL if the device does not tell.
+static bool refused(const struct settings *settings, const struct action *action, const struct shader_kind *kind,
+                    const char *name)
+{
+    bool disasm = strcmp(action->name, "disasm") == 0;
+    if (settings->json && !action->json)
+        tool_say(PROGRAM, "--json is for list, check and bench");
+    else if (!kind && action->kind)
+        tool_say(PROGRAM, "--device %s: %s needs a driver's name: %s", settings->device, action->name, shader_kinds());
+    else if (disasm && !name)
+        tool_say(PROGRAM, "disasm: which variant?");
+    else if (!disasm && name && kind && !shader_exists(kind, name))
+        tool_say(PROGRAM, "%s: no such shader; bitnet-shader -d %s list shows them", name, kind->driver);
+    else if (strcmp(action->name, "watch") == 0 && !kind->overrides)
+        tool_say(PROGRAM,
+                 "--device %s: the driver %s takes no kernels from a folder; watch -d opencl has the same source",
+                 settings->device, kind->driver);
+    else
+        return false;
+    return true;
+}
+
+static int act(const struct settings *settings, const char *word, const char *name)
+{
+    const struct action *action = find_action(word);
+    const struct shader_kind *kind = shader_kind_of(settings->device);
     struct bn_runtime *runtime;
     struct bn_error err = {0};
-    bool writes = strcmp(action, "build") == 0 || strcmp(action, "disasm") == 0 || strcmp(action, "watch") == 0;
-    if (settings->json && writes) {
-        tool_say(PROGRAM, "--json is for list, check and bench");
+    if (!action)
+        tool_say(PROGRAM, "%s: no such action; --help shows them", word);
+    if (!action || refused(settings, action, kind, name))
         return TOOL_EXIT_USAGE;
-    }
-    if (name && strcmp(action, "disasm") != 0 && !shader_exists(name)) {
-        tool_say(PROGRAM, "%s: no such shader; bitnet-shader list shows them", name);
-        return TOOL_EXIT_USAGE;
-    }
-    if (strcmp(action, "list") == 0)
-        return shader_list(settings, name);
-    if (strcmp(action, "build") == 0)
-        return shader_build(settings, name);
-    if (strcmp(action, "disasm") == 0 && name)
-        return shader_disasm(name);
-    bool check = strcmp(action, "check") == 0, bench = strcmp(action, "bench") == 0;
-    if (!check && !bench && strcmp(action, "watch") != 0) {
-        tool_say(PROGRAM, "%s: %s", action,
-                 strcmp(action, "disasm") == 0 ? "which variant?" : "no such action; --help shows them");
-        return TOOL_EXIT_USAGE;
-    }
+    if (!action->device)
+        return strcmp(word, "list") == 0    ? shader_list(settings, kind, name)
+               : strcmp(word, "build") == 0 ? shader_build(settings, kind, name)
+                                            : shader_disasm(settings, kind, name);
     if (bn_runtime_create(NULL, &runtime, &err))
         return tool_fail(PROGRAM, &err, NULL);
-    int exit_code = check   ? shader_check(settings, runtime, name, NULL)
-                    : bench ? shader_bench(settings, runtime, name, NULL, NULL)
-                            : watch(settings, runtime, name);
+    int exit_code = strcmp(word, "check") == 0   ? shader_check(settings, runtime, name, NULL)
+                    : strcmp(word, "bench") == 0 ? shader_bench(settings, runtime, name, NULL, NULL)
+                                                 : watch(settings, kind, runtime, name);
     bn_runtime_destroy(runtime);
     return exit_code;
 }

@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #if BN_HAVE_JANSSON
@@ -54,26 +55,46 @@ int report_end(struct report *report, bool print)
     return 0;
 }
 
-void report_variant(struct report *report, const char *name, size_t bytes, const struct shader_constant *constants,
-                    size_t n)
+#if BN_HAVE_JANSSON
+static json_t *values_of(const struct shader_constant *constant)
+{
+    json_t *list = json_array();
+    for (const char *at = constant->values; *at >= '0' && *at <= '9'; at += *at == '|') {
+        char *end;
+        json_array_append_new(list, json_integer((json_int_t)strtoul(at, &end, 10)));
+        at = end;
+    }
+    return list;
+}
+#endif
+
+void report_variant(struct report *report, const char *driver, const struct shader_variant *variant)
 {
 #if BN_HAVE_JANSSON
     if (report->json) {
         json_t *object = add_object(report, "variant"), *list = json_array();
-        json_object_set_new(object, "name", json_string(name));
-        json_object_set_new(object, "bytes", json_integer((json_int_t)bytes));
-        for (size_t i = 0; i < n; i++)
-            json_array_append_new(list, json_pack("{s:i, s:s, s:I}", "id", (int)constants[i].id, "name",
-                                                  constants[i].name, "default", (json_int_t)constants[i].value));
+        json_object_set_new(object, "name", json_string(variant->name));
+        json_object_set_new(object, "driver", json_string(driver));
+        json_object_set_new(object, "bytes", json_integer((json_int_t)variant->bytes));
+        for (size_t i = 0; i < variant->n_constants; i++) {
+            const struct shader_constant *constant = &variant->constants[i];
+            json_t *values = values_of(constant), *first = json_array_get(values, 0);
+            json_array_append_new(list,
+                                  json_pack("{s:i, s:s, s:O, s:o}", "id", (int)constant->id, "name", constant->name,
+                                            "default", first ? first : json_null(), "values", values));
+        }
         json_object_set_new(object, "constants", list);
         return;
     }
 #endif
+    (void)driver;
     if (!report->n++)
-        printf("%-28s %8s  specialisation constants\n", "variant", "bytes");
-    printf("%-28s %8zu ", name, bytes);
-    for (size_t i = 0; i < n; i++)
-        printf(" %u:%s=%u", constants[i].id, constants[i].name, constants[i].value);
+        printf("%-28s %8s  constants\n", "variant", "bytes");
+    printf("%-28s %8zu ", variant->name, variant->bytes);
+    for (size_t i = 0; i < variant->n_constants; i++) {
+        const struct shader_constant *constant = &variant->constants[i];
+        printf(" %u:%s%s%s", constant->id, constant->name, *constant->values ? "=" : "", constant->values);
+    }
     printf("\n");
 }
 

@@ -33,6 +33,14 @@ static enum bn_result open_device(const struct settings *settings, struct bn_run
     return bn_device_open(runtime, settings->device, &options, out, err);
 }
 
+// A device's compiler that refuses a kernel is a finding about the kernel, not about the device.
+static int failed(const struct bn_error *err)
+{
+    bool kernel = err->code == BN_ERR_UNSUPPORTED && err->native != 0;
+    int exit_code = tool_fail_device(PROGRAM, err, kernel ? "mend the kernel, or unset BITNET_SHADER_DIR" : NULL);
+    return kernel ? TOOL_EXIT_CHECK : exit_code;
+}
+
 static enum bn_result open_oracle(struct bn_runtime *runtime, struct bn_device **out, struct bn_error *err)
 {
     struct bn_device_options options;
@@ -80,11 +88,11 @@ int shader_check(const struct settings *settings, struct bn_runtime *runtime, co
         run++;
         wrong += !good;
     }
-    int exit_code = result == BN_OK ? 0 : tool_fail_device(PROGRAM, &err, NULL);
+    int exit_code = result == BN_OK ? 0 : failed(&err);
     bn_device_close(device);
     bn_device_close(oracle);
     if (exit_code == 0 && run == 0) {
-        tool_say(PROGRAM, "%s has no check of its own; tests/cts --device=vulkan checks all ops", shader);
+        tool_say(PROGRAM, "%s has no check of its own; tests/cts --device=%s checks all ops", shader, settings->device);
         return TOOL_EXIT_USAGE;
     }
     return exit_code ? exit_code : wrong ? TOOL_EXIT_CHECK : 0;
@@ -133,7 +141,7 @@ int shader_bench(const struct settings *settings, struct bn_runtime *runtime, co
         if (before)
             before[i] = best;
     }
-    int exit_code = result == BN_OK ? 0 : tool_fail_device(PROGRAM, &err, NULL);
+    int exit_code = result == BN_OK ? 0 : failed(&err);
     bn_device_close(device);
     return exit_code;
 }

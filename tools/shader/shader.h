@@ -20,11 +20,48 @@ struct report {
 };
 
 struct settings {
-    const char *device, *source, *out;
+    const char *device, *source, *out, *isa;
     uint32_t count, repetitions;
     bool json;
     struct report *report;
 };
+
+// A constant of a variant that is fixed when it is compiled, or a parameter.
+struct shader_constant {
+    uint32_t id, value; // its default, or its first value
+    char name[32];
+    char values[32]; // "64", "0|1|2"; "?": whatever the model has; "": a parameter
+};
+enum { MAX_CONSTANTS = 32 };
+
+struct shader_variant {
+    const char *name, *data;
+    size_t bytes;
+    struct shader_constant constants[MAX_CONSTANTS];
+    size_t n_constants;
+};
+
+// What the kernels of a driver are written in. The commands are run by the shell with these variables: SOURCE (the folder of
+// the sources), NAME (the variant), ISA, and for build FILE, DEFINES (" -DSUBGROUP") and OUT (the file to write).
+struct shader_kind {
+    const char *driver;
+    const char *manifest, *folder; // in the folder of the sources
+    const char *compiler;          // for messages
+    const char *suffix;            // of what build writes
+    const char *build;             // prints FILE:LINE: what is wrong
+    const char *disasm;            // gets the built-in variant as its input
+    const char *package;           // that has the program which disasm needs
+    bool overrides;                // the driver uses what build writes if BITNET_SHADER_DIR says so
+    // Variant `i` that is built in; false: there are no more.
+    bool (*variant)(size_t i, struct shader_variant *variant);
+    // Whether build leaves the variant out, as the build of the program did. May be NULL.
+    bool (*left_out)(const char *name, const char *defines);
+};
+
+// The kind of a device: "opencl", "gpu0/vulkan". NULL: its name does not tell.
+const struct shader_kind *shader_kind_of(const char *device);
+// The drivers of all kinds, for messages.
+const char *shader_kinds(void);
 
 // An op at a shape, and the shader that it runs: what check and bench work on.
 struct problem {
@@ -57,17 +94,10 @@ void rig_finish(struct rig *rig);
 // How the outputs of two rigs compare; `text` says it. Integers must be equal, floats close.
 bool rig_compare(const struct rig *got, const struct rig *want, char *text, size_t size);
 
-// A specialisation constant of a variant.
-struct shader_constant {
-    uint32_t id, value; // its default
-    const char *name;
-};
-
 // report.c. What is said of variants, checks and times, as lines or, with end, as JSON. begin and end return an exit code.
 int report_begin(struct report *report, bool json);
 int report_end(struct report *report, bool print);
-void report_variant(struct report *report, const char *name, size_t bytes, const struct shader_constant *constants,
-                    size_t n);
+void report_variant(struct report *report, const char *driver, const struct shader_variant *variant);
 void report_check(struct report *report, const struct problem *problem, bool good, const char *text);
 void report_copy(struct report *report, double gb, bool changes);
 void report_bench(struct report *report, const struct problem *problem, double seconds, double gb, double before);
@@ -79,12 +109,12 @@ int shader_bench(const struct settings *settings, struct bn_runtime *runtime, co
                  double *before);
 
 // build.c: compiles the variants whose name begins with `name` (NULL: all) from settings->source into settings->out.
-int shader_build(const struct settings *settings, const char *name);
-// When the newest file of the sources was changed, nanoseconds.
-uint64_t shader_source_time(const struct settings *settings);
-int shader_list(const struct settings *settings, const char *name);
-int shader_disasm(const char *name);
+int shader_build(const struct settings *settings, const struct shader_kind *kind, const char *name);
+// When the newest file of the sources was changed, nanoseconds; 0: there are none.
+uint64_t shader_source_time(const struct settings *settings, const struct shader_kind *kind);
+int shader_list(const struct settings *settings, const struct shader_kind *kind, const char *name);
+int shader_disasm(const struct settings *settings, const struct shader_kind *kind, const char *name);
 // Whether there is a shader whose variants begin with the name.
-bool shader_exists(const char *name);
+bool shader_exists(const struct shader_kind *kind, const char *name);
 
 #endif
