@@ -52,7 +52,7 @@ static void apply_mask(struct features *features)
     } table[] = {
         {"int_dot", &features->int_dot}, {"subgroup", &features->subgroup},       {"svm", &features->svm},
         {"half", &features->half},       {"host_import", &features->host_import}, {"binaries", &features->binaries},
-        {"fused", &features->fused},
+        {"fused", &features->fused},     {"software", &features->software},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (listed(without, table[i].name, ','))
@@ -104,6 +104,7 @@ static void find_features(const struct cl *cl, struct adapter *adapter, const ch
         .svm = adapter->unified && (svm & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) && cl->SVMAlloc && cl->SVMFree,
         .host_import = adapter->unified,
         .binaries = true,
+        .software = cpu,
         .fused = true,
     };
     apply_mask(&adapter->features);

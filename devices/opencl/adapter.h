@@ -12,6 +12,7 @@ struct features {
     bool svm;      // fine-grained shared virtual memory where device and host share theirs; else copies at submission
     bool host_import; // host memory as device memory (CL_MEM_USE_HOST_PTR where memory is shared); else copies
     bool binaries;    // compiled programs can be kept; else every process compiles
+    bool software;    // a CPU that plays a GPU: other sizes of groups, no tiles, no split contexts
     bool fused;       // norm and quantisation inside their consumer; else kernels of their own
 };
 

@@ -140,8 +140,10 @@ static enum bn_result opencl_open(const struct bn_host *host, const struct bn_de
     const struct adapter *adapter = &device->adapter;
     device->target = (struct bn_lower_target){
         .id = device->base.info.id,
-        .software = adapter->info.kind == BN_DEVICE_CPU,
-        .whole_rows = adapter->info.kind == BN_DEVICE_CPU,
+        .software = adapter->features.software,
+        .tiled = true,
+        .splits = true,
+        .whole_rows = adapter->features.software,
         .shared_bytes = adapter->local_bytes < UINT32_MAX ? (uint32_t)adapter->local_bytes : UINT32_MAX,
     };
     const struct features *features = &adapter->features;

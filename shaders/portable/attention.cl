@@ -1,16 +1,20 @@
-// BN_OP_ATTENTION: a group per row and head walks over the row's KV pages with a running maximum.
+// BN_OP_ATTENTION: a group per row and head walks over the row's KV pages with a running maximum. With SPLITS each has SPLITS
+// groups, which share the pages, and what comes out are parts, for attention_join.cl.
 #include "common.h"
 #include "reduce.h"
 
-#ifdef C1 // the size of a head is known
+#ifdef C1 // the size of a head is known, and how many groups share one
 #define SHAPE
 #define HEAD_DIM ((uint)C1)
+#define SPLITS ((uint)C2)
 #define MOST_DIM C1
 #else
-#define SHAPE , uint head_dim
+#define SHAPE , uint head_dim, uint splits
 #define HEAD_DIM head_dim
+#define SPLITS splits
 #define MOST_DIM MOST_HEAD_DIM
 #endif
+#define PART (HEAD_DIM + 4) // floats: maximum, denominator, two unused, totals
 #define MINE ((MOST_DIM / 2 + C0 - 1) / C0) // words of a head that a work-item sums
 
 DEFINE_REDUCE(reduce_add, float, ADD, as_uint, as_float)
@@ -45,7 +49,8 @@ KERNEL attention(SPAN(uint, slot), SPAN(float, q), SPAN(float, out), SPAN(uint4,
     if (skips(slot, op))
         return;
     for (uint row = group_y(); row < slot[SLOT_N_ROWS]; row += groups_y())
-        for (uint head = group_x(); head < heads; head += groups_x()) {
+        for (uint share = group_x(); share < heads * SPLITS; share += groups_x()) {
+            uint head = share / SPLITS, split = share % SPLITS;
             uint n = row_position(slot, row) + 1, kv_head = head / (heads / kv_heads), words = HEAD_DIM / 2;
             uint q_at = (row * heads + head) * HEAD_DIM;
             meet();
@@ -57,7 +62,13 @@ KERNEL attention(SPAN(uint, slot), SPAN(float, q), SPAN(float, out), SPAN(uint4,
                 total[m] = (float2)(0.0f);
             float highest = as_float(0xff800000u), denominator = 0.0f;
             uint begin = window != 0 && n > window ? n - window : 0;
-            for (uint block = begin / 64; block * 64 < n; block++) {
+            uint first = begin / 64, end = (n + 63) / 64;
+            if (SPLITS > 1) {
+                uint each = (end - first + SPLITS - 1) / SPLITS;
+                first += split * each;
+                end = least(first + each, end);
+            }
+            for (uint block = first; block < end; block++) {
                 uint page = row_page(slot, row, block) * page_quads, count = least(n - block * 64, 64);
                 uint skip = begin > block * 64 ? begin - block * 64 : 0;
                 uint k_at = page + (layer * 2 * kv_heads + kv_head) * 64 * (HEAD_DIM / 8);
@@ -84,6 +95,18 @@ KERNEL attention(SPAN(uint, slot), SPAN(float, q), SPAN(float, out), SPAN(uint4,
                     total[m] = total[m] * shrink + part;
                 }
                 meet();
+            }
+            if (SPLITS > 1) {
+                GLOBAL float *part = out + ((row * heads + head) * SPLITS + split) * PART;
+                for (uint m = 0, word = thread(); m < MINE && word < words; m++, word += THREADS) {
+                    part[4 + 2 * word] = total[m].x;
+                    part[5 + 2 * word] = total[m].y;
+                }
+                if (thread() == 0) {
+                    part[0] = highest;
+                    part[1] = denominator;
+                }
+                continue;
             }
             for (uint m = 0, word = thread(); m < MINE && word < words; m++, word += THREADS) {
                 out[q_at + 2 * word] = total[m].x / denominator;

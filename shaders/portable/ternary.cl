@@ -1,5 +1,5 @@
-// Ternary products: BN_OP_MATMUL, BN_OP_GATE_UP, BN_OP_QKV, and with FUSED the norm and quantisation before them. Weights are
-// I2_S 128/32: the quad `half` of a block of 32 bytes holds, in plane k of its bytes from the top down, the columns
+// Ternary products: BN_OP_MATMUL, BN_OP_GATE_UP, BN_OP_QKV, with FUSED the norm and quantisation before them, and with TILED for
+// many rows of activations. Weights are I2_S 128/32: the quad `half` of a block of 32 bytes holds, in plane k of its bytes from the top down, the columns
 // 32 k + 16 half .. + 15.
 //
 // LANES work-items share four weight rows and split their columns. Which rows: four in a row (matmul, k and v in pairs
@@ -217,19 +217,96 @@ FUNCTION void finish(const struct ternary *t, const struct rows *at, uint g, uin
         finish_qkv(t, at, row, v);
 }
 
+#ifdef TILED
+// A group makes a tile: THREADS / 8 groups of weight rows, 8 BATCH rows of activations, of which a work-item has one group and
+// BATCH rows, 8 apart. 128 columns at a time go through the group's memory, the weights unpacked to a byte each; rows there are a
+// word longer than that, so that neighbours are in different banks.
+#define TILE_GROUPS (C0 / 8)
+#define TILE_ROWS (8 * BATCH)
+#define STRIDE 33
+
+// A work-item loads 16 bytes of weights: half a block of a row.
+INLINE void load_weights(LOCAL uint *to, uint4 quad)
+{
+#pragma unroll
+    for (uint k = 0; k < 4; k++) {
+        uint4 codes = quad >> (6 - 2 * k) & 0x03030303u;
+        to[8 * k] = codes.x;
+        to[8 * k + 1] = codes.y;
+        to[8 * k + 2] = codes.z;
+        to[8 * k + 3] = codes.w;
+    }
+}
+
+INLINE void load_rows(LOCAL uint *s_x, GLOBAL const uint4 *x, uint first, uint last, uint cols, uint block)
+{
+    for (uint i = thread(); i < TILE_ROWS * 8; i += THREADS) {
+        uint4 quad = x[least(first + i / 8, last) * (cols / 16) + 8 * block + i % 8];
+        LOCAL uint *to = s_x + i / 8 * STRIDE + 4 * (i % 8);
+        to[0] = quad.x;
+        to[1] = quad.y;
+        to[2] = quad.z;
+        to[3] = quad.w;
+    }
+}
+
+INLINE void make_tile(const struct ternary *t, LOCAL uint *s_w, LOCAL uint *s_x, GLOBAL const uint4 *x,
+                      GLOBAL const uint *scales, uint tile, uint first, uint last, uint cols)
+{
+    uint which = thread() / 2 % 4, half_block = thread() % 2, mine = thread() % TILE_GROUPS, row = thread() / TILE_GROUPS;
+    uint loads = thread() / 8, groups = n_groups(t);
+    struct rows at = locate(t, least(tile * TILE_GROUPS + loads, groups - 1));
+    uint r = which == 0 ? at.r.x : which == 1 ? at.r.y : which == 2 ? at.r.z : at.r.w;
+    GLOBAL const uint4 *w = matrix(t, which < 2 ? at.a : at.b) + r * (cols / 64) + half_block;
+    int4 acc[BATCH];
+    for (uint n = 0; n < BATCH; n++)
+        acc[n] = (int4)(0);
+    for (uint block = 0; block < cols / 128; block++) {
+        meet(); // the block before is done
+        load_weights(s_w + (which * TILE_GROUPS + loads) * STRIDE + 4 * half_block, w[2 * block]);
+        load_rows(s_x, x, first, last, cols, block);
+        meet();
+        for (uint i = 0; i < 32; i++) {
+            LOCAL const uint *code = s_w + mine * STRIDE + i;
+            uint c0 = code[0], c1 = code[TILE_GROUPS * STRIDE];
+            uint c2 = code[2 * TILE_GROUPS * STRIDE], c3 = code[3 * TILE_GROUPS * STRIDE];
+#pragma unroll
+            for (uint n = 0; n < BATCH; n++) {
+                uint v = s_x[(row + 8 * n) * STRIDE + i];
+                acc[n] = (int4)(dot4(v, c0, acc[n].x), dot4(v, c1, acc[n].y), dot4(v, c2, acc[n].z),
+                                dot4(v, c3, acc[n].w));
+            }
+        }
+    }
+    uint g = tile * TILE_GROUPS + mine;
+    at = locate(t, least(g, groups - 1));
+    for (uint n = 0; n < BATCH; n++) {
+        uint to = first + row + 8 * n;
+        if (g < groups && to <= last)
+            finish(t, &at, g, to, acc[n], as_float(scales[to * 2]), (int)scales[to * 2 + 1]);
+    }
+}
+#endif
+
 #ifdef FUSED
 #define INPUT SPAN(float4, x), SPAN(float4, norm)
 #define NAME ternary_fused
 #else
 #define INPUT SPAN(uint4, x), SPAN(uint, scales) // int8 [rows][COLS], bn_row_scale [rows]
+#ifdef TILED
+#define NAME ternary_tiled
+#else
 #define NAME ternary
+#endif
 #endif
 
 KERNEL NAME(SPAN(uint, slot), INPUT, SPAN(uint4, w0), SPAN(uint4, w1), SPAN(uint4, w2), SPAN(float, out),
             SPAN(float, add_kv), SPAN(uint, rope), uint op, uint rows, uint flags, float scale0, float scale1,
             float scale2, uint packed_heads, uint packed_place, uint kv_page_words, float eps SHAPE)
 {
+#ifndef TILED
     LOCAL uint s[SHARED_WORDS];
+#endif
     OPEN(uint, slot);
     OPEN(uint4, w0);
     OPEN(uint4, w1);
@@ -246,9 +323,18 @@ KERNEL NAME(SPAN(uint, slot), INPUT, SPAN(uint4, w0), SPAN(uint4, w1), SPAN(uint
                               .scale = {scale0, scale1, scale2},
                               .rows = rows,
                               .flags = flags};
-    uint n_rows = slot[SLOT_N_ROWS], lane = thread() % LANES, groups = n_groups(&t);
+    uint n_rows = slot[SLOT_N_ROWS];
     if (n_rows == 0)
         return;
+#ifdef TILED
+    LOCAL uint s_w[4 * TILE_GROUPS * STRIDE], s_x[TILE_ROWS * STRIDE];
+    OPEN(uint4, x);
+    OPEN(uint, scales);
+    for (uint first = group_y() * TILE_ROWS; first < n_rows; first += groups_y() * TILE_ROWS)
+        for (uint tile = group_x(); tile * TILE_GROUPS < n_groups(&t); tile += groups_x())
+            make_tile(&t, s_w, s_x, x, scales, tile, first, n_rows - 1, COLS);
+#else
+    uint lane = thread() % LANES, groups = n_groups(&t);
 #ifdef FUSED
     LOCAL uint4 s_x[SHARED_QUADS];
     OPEN(float4, x);
@@ -289,4 +375,5 @@ KERNEL NAME(SPAN(uint, slot), INPUT, SPAN(uint4, w0), SPAN(uint4, w1), SPAN(uint
                     finish(&t, &at, g, row + n, sums, ROW_SCALE(row + n), ROW_SUM(row + n));
             }
         }
+#endif
 }

@@ -17,7 +17,7 @@ import portable  # noqa: E402
 NVIDIA = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
 AMD = ("gfx906", "gfx90a", "gfx942", "gfx1030", "gfx1100", "gfx1151", "gfx1200")
 ALL_OF = ("gfx1100",)  # processors that every variant is compiled for; the others have one of each kernel with a dot product
-DOT = ("ternary", "ternary_fused", "ternary_scaled", "top_scan")
+DOT = ("ternary", "ternary_fused", "ternary_tiled", "ternary_scaled", "top_scan")
 failures, skipped, counts = [], set(), {}
 
 
