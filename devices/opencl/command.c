@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "devices/opencl/sources.h"
+#include "devices/opencl/trace.h"
 
 enum { MOST_OPERANDS = 16 };
 
@@ -85,10 +86,15 @@ static void add_transfers(struct command *command, const struct bn_op *op)
 static enum bn_result record_ops(struct device *device, struct command *command, const struct bn_op *ops,
                                  const struct bn_span *slot, struct bn_error *err)
 {
+    enum bn_result measured = bn_opencl_stamps_create(device, command, ops, err);
+    if (measured != BN_OK)
+        return measured;
     const struct bn_span temporary = {command->temporary, 0, command->temporary ? command->temporary->size : 0};
     for (uint32_t i = 0; i < command->n_ops; i++) {
         struct bn_dispatch list[BN_MAX_DISPATCHES];
         uint32_t n = bn_lower(&device->target, &ops[i], i, slot, &temporary, list);
+        if (command->stamps)
+            command->stamps->ops[i].dispatches = n;
         for (uint32_t d = 0; d < n; d++) {
             enum bn_result result = record_dispatch(device, command, &list[d], slot, err);
             if (result != BN_OK)
@@ -175,6 +181,7 @@ void bn_opencl_command_destroy(struct bn_command *base)
     pthread_mutex_unlock(&device->lock);
     if (command->temporary)
         bn_opencl_buffer_destroy(command->temporary);
+    bn_opencl_stamps_destroy(device, command);
     bn_free(device->base.host, command->runs);
     bn_free(device->base.host, command->transfers);
     bn_free(device->base.host, command);

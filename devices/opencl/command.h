@@ -29,6 +29,7 @@ struct command {
     uint32_t n_runs;
     struct transfer *transfers;
     uint32_t n_transfers;
+    struct bn_opencl_stamps *stamps; // NULL unless the device measures
     uint32_t n_ops;
     uint8_t kinds[]; // enum bn_op_kind of each op, for the report of a lost device
 };

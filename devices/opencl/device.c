@@ -55,6 +55,7 @@ static void opencl_close(struct bn_device *base)
         cl->ReleaseContext(device->context);
     if (device->part)
         cl->ReleaseDevice(device->part);
+    bn_measure_finish(&device->measure, base->host);
     pthread_mutex_destroy(&device->lock);
     bn_free(base->host, device);
 }
@@ -129,6 +130,8 @@ static enum bn_result opencl_open(const struct bn_host *host, const struct bn_de
     snprintf(device->shaders, sizeof(device->shaders), "%s", shaders ? shaders : "");
     pthread_mutex_init(&device->lock, NULL);
     enum bn_result result = find_adapter(device, info, err);
+    if (result == BN_OK)
+        result = bn_measure_init(&device->measure, host, options, err);
     if (result == BN_OK) {
         take_part(device, options->threads);
         result = open_device(device, err);
@@ -181,6 +184,16 @@ static void opencl_status(struct bn_device *base, struct bn_device_status *statu
     };
 }
 
+static enum bn_result opencl_profile(struct bn_device *base, struct bn_op_profile *list, size_t capacity, size_t *count,
+                                     struct bn_error *err)
+{
+    struct device *device = device_of(base);
+    pthread_mutex_lock(&device->lock);
+    enum bn_result result = bn_measure_profile(&device->measure, base, list, capacity, count, err);
+    pthread_mutex_unlock(&device->lock);
+    return result;
+}
+
 const struct bn_driver bn_driver_opencl = {
     .size = sizeof(struct bn_driver),
     .api = BN_DRIVER_API,
@@ -203,4 +216,6 @@ const struct bn_driver bn_driver_opencl = {
     .submit = bn_opencl_submit,
     .poll = bn_opencl_poll,
     .status = opencl_status,
+    .profile = opencl_profile,
+    .take_spans = bn_opencl_take_spans,
 };

@@ -5,8 +5,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "devices/common/lower.h"
 #include "devices/common/blocks.h"
+#include "devices/common/lower.h"
+#include "devices/common/measure.h"
 #include "devices/opencl/adapter.h"
 
 // One memory object. Small buffers share blocks.
@@ -38,6 +39,7 @@ struct device {
     pthread_mutex_t lock;       // everything below
     struct program *programs;
     struct bn_block *blocks;
+    struct bn_measure measure;
     uint64_t taken; // bytes allocated on the device
     _Atomic uint64_t submissions, dispatches;
     const char *lost_in; // the op that ran when the device was lost; NULL: not known
@@ -94,6 +96,8 @@ enum bn_result bn_opencl_queue_open(struct bn_device *device, struct bn_queue **
 void bn_opencl_queue_close(struct bn_queue *queue);
 enum bn_result bn_opencl_submit(struct bn_queue *queue, const struct bn_submission *submission, struct bn_error *err);
 enum bn_result bn_opencl_poll(struct bn_queue *queue, uint64_t *value, struct bn_error *err);
+enum bn_result bn_opencl_take_spans(struct bn_queue *queue, struct bn_op_span *list, size_t capacity, size_t *count,
+                                    struct bn_error *err);
 
 // A failed call of OpenCL. Notes a lost device.
 enum bn_result bn_opencl_fail(struct device *device, struct bn_error *err, cl_int result, const char *what);

@@ -3,11 +3,14 @@
 
 #include "devices/common/flight.h"
 #include "devices/opencl/command.h"
+#include "devices/opencl/trace.h"
+#include "runtime/base/clock.h"
 
 struct flight {
     struct bn_flight base;
     const struct command *command;
     cl_event done;
+    uint64_t submitted_ns; // clock; 0 if it is not measured
 };
 
 struct queue {
@@ -16,7 +19,15 @@ struct queue {
     struct flight flights[BN_IN_FLIGHT];
     uint64_t first, end; // flights that are not over; modulo BN_IN_FLIGHT
     uint64_t value;      // the timeline as it was seen last
+    struct bn_spans spans;
 };
+
+// Its events are no longer needed.
+static void release(struct device *device, struct flight *flight)
+{
+    device->cl.ReleaseEvent(flight->done);
+    flight->done = NULL;
+}
 
 void bn_opencl_queue_close(struct bn_queue *base)
 {
@@ -27,10 +38,11 @@ void bn_opencl_queue_close(struct bn_queue *base)
         if (!atomic_load(&device->lost))
             device->cl.Finish(queue->handle);
         for (; queue->first != queue->end; queue->first++)
-            device->cl.ReleaseEvent(queue->flights[queue->first % BN_IN_FLIGHT].done);
+            release(device, &queue->flights[queue->first % BN_IN_FLIGHT]);
         device->cl.ReleaseCommandQueue(queue->handle);
     }
     pthread_mutex_unlock(&device->lock);
+    bn_spans_finish(&queue->spans, device->base.host);
     bn_free(device->base.host, queue);
 }
 
@@ -41,9 +53,15 @@ enum bn_result bn_opencl_queue_open(struct bn_device *base, struct bn_queue **ou
     if (!queue)
         return bn_fail_memory(err, sizeof(*queue), "a queue");
     queue->base.device = base;
+    if (device->measure.traced && bn_spans_init(&queue->spans, base->host, err) != BN_OK) {
+        bn_free(base->host, queue);
+        return BN_ERR_NO_MEMORY;
+    }
     cl_int native;
-    queue->handle = device->cl.CreateCommandQueue(device->context, bn_opencl_id(device), 0, &native);
+    queue->handle = device->cl.CreateCommandQueue(device->context, bn_opencl_id(device),
+                                                  device->measure.profiles ? CL_QUEUE_PROFILING_ENABLE : 0, &native);
     if (native != CL_SUCCESS) {
+        bn_spans_finish(&queue->spans, base->host);
         bn_free(base->host, queue);
         return bn_opencl_fail(device, err, native, "clCreateCommandQueue");
     }
@@ -63,10 +81,13 @@ static void stop_running(struct device *device, struct flight *flight)
         device->cl.Flush(device->transfers);
 }
 
-static void retire(struct device *device, struct flight *flight)
+static void retire(struct device *device, struct queue *queue, struct flight *flight)
 {
-    device->cl.ReleaseEvent(flight->done);
-    flight->done = NULL;
+    if (flight->submitted_ns) {
+        bn_opencl_stamps_read(device, flight->command, flight->base.signal, flight->submitted_ns, &queue->spans);
+        bn_opencl_stamps_release(device, flight->command);
+    }
+    release(device, flight);
     bn_flight_end(&flight->base);
 }
 
@@ -84,7 +105,7 @@ static cl_int look(struct device *device, struct queue *queue)
             return status;
         if (status != CL_COMPLETE)
             break;
-        retire(device, flight);
+        retire(device, queue, flight);
         queue->value = flight->base.signal;
     }
     for (uint64_t i = queue->first; i != queue->end; i++) {
@@ -110,7 +131,7 @@ static enum bn_result lost(struct device *device, struct queue *queue, cl_int na
         device->lost_in = op < command->n_ops ? bn_op_name((enum bn_op_kind)command->kinds[op]) : NULL;
     }
     for (; queue->first != queue->end; queue->first++)
-        device->cl.ReleaseEvent(queue->flights[queue->first % BN_IN_FLIGHT].done);
+        release(device, &queue->flights[queue->first % BN_IN_FLIGHT]);
     bn_fail_at(err, BN_ERR_DEVICE_LOST, device->base.info.id, device->lost_in ? device->lost_in : "?", UINT64_MAX,
                "the device is lost (OpenCL error %d); op %" PRIu32 " of the command was the last that is known to have "
                "started",
@@ -167,14 +188,22 @@ static cl_int download(struct device *device, struct queue *queue, const struct 
                : native;
 }
 
-static cl_int submit(struct device *device, struct queue *queue, const struct command *command, cl_event *done)
+// `events`: of each kernel, or NULL.
+static cl_int submit(struct device *device, struct queue *queue, const struct command *command, cl_event *events,
+                     cl_event *done)
 {
     bool moves = command->slot_up.memory != NULL;
     cl_int native = upload(device, queue, command);
     for (uint32_t i = 0; i < command->n_runs && native == CL_SUCCESS; i++) {
         const struct run *run = &command->runs[i];
         native = device->cl.EnqueueNDRangeKernel(queue->handle, run->kernel, 2, NULL, run->global, run->local, 0, NULL,
-                                                 i + 1 == command->n_runs && !moves ? done : NULL);
+                                                 events                               ? &events[i]
+                                                 : i + 1 == command->n_runs && !moves ? done
+                                                                                      : NULL);
+    }
+    if (native == CL_SUCCESS && events && !moves) {
+        *done = events[command->n_runs - 1];
+        native = device->cl.RetainEvent(*done);
     }
     if (native == CL_SUCCESS && moves)
         native = download(device, queue, command, done);
@@ -195,8 +224,14 @@ enum bn_result bn_opencl_submit(struct bn_queue *base, const struct bn_submissio
         result = bn_fail(err, BN_ERR_BUSY, "the queue holds %d submissions", BN_IN_FLIGHT);
     if (native == CL_SUCCESS && result == BN_OK) {
         struct flight *flight = &queue->flights[queue->end % BN_IN_FLIGHT];
-        *flight = (struct flight){bn_flight_begin(command->slot, submission), command, NULL};
-        native = submit(device, queue, command, &flight->done);
+        bool measured = command->stamps && !command->stamps->under_way;
+        *flight =
+            (struct flight){bn_flight_begin(command->slot, submission), command, NULL, measured ? bn_clock_ns() : 0};
+        if (measured)
+            command->stamps->under_way = true;
+        native = submit(device, queue, command, measured ? command->stamps->events : NULL, &flight->done);
+        if (native != CL_SUCCESS && measured)
+            bn_opencl_stamps_release(device, command);
         queue->end += native == CL_SUCCESS;
     }
     // Half of a submission may be under way, and nothing tells when it ends: the device is of no more use.
@@ -220,6 +255,17 @@ enum bn_result bn_opencl_poll(struct bn_queue *base, uint64_t *value, struct bn_
     if (native != CL_SUCCESS)
         result = lost(device, queue, native, err);
     *value = queue->value;
+    pthread_mutex_unlock(&device->lock);
+    return result;
+}
+
+enum bn_result bn_opencl_take_spans(struct bn_queue *base, struct bn_op_span *list, size_t capacity, size_t *count,
+                                    struct bn_error *err)
+{
+    struct queue *queue = (struct queue *)base;
+    struct device *device = device_of(base->device);
+    pthread_mutex_lock(&device->lock);
+    enum bn_result result = bn_measure_take(&queue->spans, base->device, list, capacity, count, err);
     pthread_mutex_unlock(&device->lock);
     return result;
 }

@@ -61,7 +61,7 @@ static void vulkan_close(struct bn_device *base)
     }
     bn_vk_close(&device->vk);
     pthread_mutex_destroy(&device->lock);
-    bn_free(base->host, device->measure.profiles);
+    bn_measure_finish(&device->measure.base, base->host);
     bn_free(base->host, device);
 }
 
@@ -116,18 +116,6 @@ static enum bn_result open_device(struct device *device, struct bn_error *err)
     return result;
 }
 
-static enum bn_result open_measure(struct device *device, bool traced, struct bn_error *err)
-{
-    device->measure =
-        (struct measure){.profiles = bn_alloc_array(device->base.host, MAX_PROFILES, sizeof(*device->measure.profiles)),
-                         .traced = traced,
-                         .period = (double)device->adapter.properties.limits.timestampPeriod,
-                         .valid_bits = device->adapter.timestamp_bits};
-    return device->measure.profiles
-               ? BN_OK
-               : bn_fail_memory(err, MAX_PROFILES * sizeof(*device->measure.profiles), "a profile");
-}
-
 static enum bn_result vulkan_open(const struct bn_host *host, const struct bn_device_info *info,
                                   const struct bn_device_options *options, struct bn_device **out, struct bn_error *err)
 {
@@ -141,8 +129,11 @@ static enum bn_result vulkan_open(const struct bn_host *host, const struct bn_de
     snprintf(device->shaders, sizeof(device->shaders), "%s", shaders ? shaders : "");
     pthread_mutex_init(&device->lock, NULL);
     enum bn_result result = find_adapter(device, info, err);
-    if (result == BN_OK && (options->profile || options->trace) && device->adapter.timestamp_bits)
-        result = open_measure(device, options->trace, err);
+    if (result == BN_OK && device->adapter.timestamp_bits) {
+        device->measure.period = (double)device->adapter.properties.limits.timestampPeriod;
+        device->measure.valid_bits = device->adapter.timestamp_bits;
+        result = bn_measure_init(&device->measure.base, host, options, err);
+    }
     if (result == BN_OK)
         result = open_device(device, err);
     if (result != BN_OK) {

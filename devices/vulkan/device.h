@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "devices/common/lower.h"
+#include "devices/common/measure.h"
 #include "devices/common/blocks.h"
 #include "devices/vulkan/adapter.h"
 #include "devices/vulkan/shaders.h"
@@ -39,15 +40,10 @@ struct pipeline {
 };
 
 // What trace.c measures; under the device's lock.
-enum { MAX_PROFILES = 64 };
 struct measure {
-    struct bn_op_profile *profiles; // [MAX_PROFILES]; NULL: nothing is measured
-    size_t n_profiles;
-    bool traced;         // queues keep spans
+    struct bn_measure base;
     double period;       // ns of a tick
     uint32_t valid_bits; // of a tick count
-    int64_t offset;      // from the device's clock to ours, ns
-    bool aligned;        // once it is known
 };
 
 struct device {

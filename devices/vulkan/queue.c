@@ -59,7 +59,7 @@ enum bn_result bn_vulkan_queue_open(struct bn_device *base, struct bn_queue **ou
     if (!queue)
         return bn_fail_memory(err, sizeof(*queue), "a queue");
     queue->base.device = base;
-    if (device_of(base)->measure.traced && bn_spans_init(&queue->spans, base->host, err) != BN_OK) {
+    if (device_of(base)->measure.base.traced && bn_spans_init(&queue->spans, base->host, err) != BN_OK) {
         bn_free(base->host, queue);
         return BN_ERR_NO_MEMORY;
     }
@@ -159,7 +159,7 @@ enum bn_result bn_vulkan_submit(struct bn_queue *base, const struct bn_submissio
     if (native == VK_SUCCESS && result == BN_OK) {
         struct flight *flight = &queue->flights[queue->end % BN_IN_FLIGHT];
         *flight = (struct flight){bn_flight_begin(command->slot, submission), command,
-                                  device->measure.profiles ? bn_clock_ns() : 0};
+                                  device->measure.base.profiles ? bn_clock_ns() : 0};
         native = submit(device, queue, command, submission->signal);
         queue->end += native == VK_SUCCESS;
     }
@@ -212,11 +212,8 @@ enum bn_result bn_vulkan_take_spans(struct bn_queue *base, struct bn_op_span *li
 {
     struct queue *queue = (struct queue *)base;
     struct device *device = device_of(base->device);
-    if (!queue->spans.list)
-        return bn_fail_at(err, BN_ERR_UNSUPPORTED, device->base.info.id, NULL, UINT64_MAX,
-                          "the device was not opened to trace its ops, or has no timestamps");
     pthread_mutex_lock(&device->lock);
-    *count = bn_spans_take(&queue->spans, list, capacity);
+    enum bn_result result = bn_measure_take(&queue->spans, base->device, list, capacity, count, err);
     pthread_mutex_unlock(&device->lock);
-    return BN_OK;
+    return result;
 }

@@ -3,7 +3,6 @@
 #ifndef BN_DEVICES_VULKAN_TRACE_H
 #define BN_DEVICES_VULKAN_TRACE_H
 
-#include "devices/common/spans.h"
 #include "devices/vulkan/device.h"
 
 struct command;
@@ -11,10 +10,8 @@ struct command;
 // Timestamps of a command: one at its start, one behind each op.
 struct bn_vulkan_stamps {
     VkQueryPool pool;
-    struct bn_op_span *ops;          // [n_ops], without times
-    struct bn_op_profile **profiles; // [n_ops], where each op's time is added; NULL: nowhere
-    uint32_t *dispatches;            // [n_ops]
-    uint64_t *ticks;                 // [n_ops + 1], read from the pool
+    struct bn_measured_op *ops; // [n_ops]
+    uint64_t *ticks;            // [n_ops + 1], read from the pool
 };
 
 // While a command is recorded, under the device's lock. Nothing is done on a device that does not measure.

@@ -18,6 +18,8 @@ DATA = os.environ["BITNET_TEST_DATA"]
 VOCAB = os.environ["BITNET_TEST_VOCAB"]
 HAVE_JSON = os.environ["BITNET_TEST_JSON"] == "1"
 HAVE_PCRE2 = os.environ["BITNET_TEST_PCRE2"] == "1"
+DRIVERS = os.environ["BITNET_TEST_DRIVERS"].split()  # of GPUs, that are built and have a device or a compiler for tests
+CL = {"BITNET_OPENCL_WITHOUT": "binaries"}  # PoCL's own cache is quicker to fill
 NEAR_TIE = 0.1  # margins of the golden tokens below which another choice is right too
 
 needs_json = unittest.skipUnless(HAVE_JSON, "built without jansson")
@@ -27,6 +29,10 @@ scratch = tempfile.TemporaryDirectory(prefix="bitnet-cli-")
 def environment(**more):
     kept = {key: value for key, value in os.environ.items()
             if not key.startswith("BITNET_") and key not in ("NO_COLOR", "XDG_DATA_HOME")}
+    # Meson puts there what a test depends on; the libraries of tests/fake are found by those tests alone that ask for them.
+    fakes = os.path.realpath(os.environ["BITNET_TEST_FAKES"])
+    kept["LD_LIBRARY_PATH"] = ":".join(folder for folder in kept.get("LD_LIBRARY_PATH", "").split(":")
+                                       if folder and os.path.realpath(folder) != fakes)
     return {**kept, "HOME": scratch.name, "LC_ALL": "C", **more}
 
 

@@ -136,7 +136,14 @@ class Json(unittest.TestCase):
                          "no Vulkan device")
     def test_vulkan(self):
         self.on_a_device("vulkan", True)
-        row, = objects("-d", "vulkan", "-p", "0", "-n", "4", "--breakdown", "--no-limits")
+        self.breakdown("vulkan")
+
+    @unittest.skipUnless("opencl" in DRIVERS, "no OpenCL device for tests")
+    def test_opencl(self):
+        self.breakdown("opencl", env=CL)  # PoCL is a CPU: it is compared with what that reads
+
+    def breakdown(self, device, **more):
+        row, = objects("-d", device, "-p", "0", "-n", "4", "--breakdown", "--no-limits", **more)
         ops = {entry["op"]: entry for entry in row["breakdown"]}
         self.assertAlmostEqual(sum(entry["barriers_per_token"] for op, entry in ops.items() if op),
                                row["dispatches_per_token"], places=6)

@@ -4,9 +4,7 @@ import shutil
 from cli import *  # noqa: F403
 
 SHADER, SOURCE = sys.argv.pop(), os.environ["BITNET_TEST_SHADERS"]
-DRIVERS = os.environ["BITNET_TEST_DRIVERS"].split()
 HERE = "vulkan" in DRIVERS and call(SHADER, "check", "copy").code != 4
-CL = {"BITNET_OPENCL_WITHOUT": "binaries"}  # PoCL's own cache is quicker to fill
 
 
 def shader(*args, **more):

@@ -45,11 +45,12 @@ def traced(*args, **more):
 
 
 class Files(unittest.TestCase):
-    def on_a_device(self, device, track, ops):
+    def on_a_device(self, device, track, ops, **more):
         """12 tokens after a prompt of 5, in chunks of 2: 3 + 11 submissions, each seen by host and device."""
-        result, trace = traced("-d", device, "-n", "12", "-ub", "2")
+        result, trace = traced("-d", device, "-n", "12", "-ub", "2", **more)
         self.assertEqual(result.code, 0, result.err)
-        self.assertEqual(run("-d", device, "-p", "Once upon a time", "-s", "3", "-q", "-n", "12", "-ub", "2").text, result.text)
+        self.assertEqual(run("-d", device, "-p", "Once upon a time", "-s", "3", "-q", "-n", "12", "-ub", "2", **more).text,
+                         result.text)
         trace.check(self)
         self.assertEqual(trace.dropped, 0)
         self.assertEqual(sorted(trace.tracks.values()), ["host", track])
@@ -83,6 +84,10 @@ class Files(unittest.TestCase):
     @unittest.skipUnless(run("-d", "vulkan", "-n", "0", "-p", "a").code == 0, "no Vulkan device")
     def test_vulkan(self):
         self.on_a_device("vulkan", "queue of cpu/vulkan", ["embed", "attention", "head"])
+
+    @unittest.skipUnless("opencl" in DRIVERS, "no OpenCL device for tests")
+    def test_opencl(self):
+        self.on_a_device("opencl", "queue of cpu/opencl", ["embed", "attention", "head"], env=CL)
 
     def test_lost_device(self):
         result, trace = traced("-d", "cpu", "-n", "9", "--fault", "cpu:submit@6=lost")
