@@ -4,28 +4,9 @@
 #include <unistd.h>
 
 #include "runtime/device/fault.h"
-#include "tests/e2e/harness.h"
+#include "tests/e2e/counting.h"
 
 enum { N_TOKENS = 8, MOST_CALLS = 24, DEADLINE_S = 240 };
-
-static struct bn_runtime *runtime;
-static struct bn_model *model;
-static long allocated;
-
-static void *counting_alloc(void *user, size_t bytes, size_t align)
-{
-    void *memory = NULL;
-    if (posix_memalign(&memory, align, bytes) != 0)
-        return NULL;
-    __atomic_add_fetch(&allocated, 1, __ATOMIC_RELAXED);
-    return memory;
-}
-
-static void counting_free(void *user, void *memory)
-{
-    __atomic_sub_fetch(&allocated, 1, __ATOMIC_RELAXED);
-    free(memory);
-}
 
 static enum bn_result generate(struct bn_device *device, int32_t *tokens)
 {
@@ -162,14 +143,7 @@ static void plans(void)
 int main(int argc, char **argv)
 {
     alarm(DEADLINE_S);
-    const struct bn_allocator allocator = {counting_alloc, counting_free, NULL};
-    struct bn_runtime_config config;
-    BN_INIT(config);
-    config.allocator = &allocator;
-    MUST(bn_runtime_create(&config, &runtime, &error));
-    char path[4096];
-    snprintf(path, sizeof(path), "%s/stories.gguf", getenv("BITNET_TEST_MODELS"));
-    MUST(bn_model_open(runtime, path, NULL, &model, &error));
+    open_counted();
     if (argc > 1 && !is_here(argv[1])) {
         printf("%s: %s\n", argv[1], error.message);
         return 77;
@@ -181,8 +155,5 @@ int main(int argc, char **argv)
         visit("null");
         visit("cpu");
     }
-    bn_model_destroy(model);
-    bn_runtime_destroy(runtime);
-    CHECK(allocated == 0, "%ld allocations were lost", allocated);
-    return finish();
+    return close_counted();
 }

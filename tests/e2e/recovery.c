@@ -4,28 +4,9 @@
 #include <unistd.h>
 
 #include "runtime/device/fault.h"
-#include "tests/e2e/harness.h"
+#include "tests/e2e/counting.h"
 
 enum { PROMPT = 70, TURNS = 6, TOKENS = 5 * TURNS, MOST_CALLS = 40, DEADLINE_S = 240 };
-
-static struct bn_runtime *runtime;
-static struct bn_model *model;
-static long allocated;
-
-static void *counting_alloc(void *user, size_t bytes, size_t align)
-{
-    void *memory = NULL;
-    if (posix_memalign(&memory, align, bytes) != 0)
-        return NULL;
-    __atomic_add_fetch(&allocated, 1, __ATOMIC_RELAXED);
-    return memory;
-}
-
-static void counting_free(void *user, void *memory)
-{
-    __atomic_sub_fetch(&allocated, 1, __ATOMIC_RELAXED);
-    free(memory);
-}
 
 // What a run comes to.
 struct outcome {
@@ -308,14 +289,7 @@ static void others(void)
 int main(int argc, char **argv)
 {
     alarm(argc > 2 ? 0 : DEADLINE_S);
-    const struct bn_allocator allocator = {counting_alloc, counting_free, NULL};
-    struct bn_runtime_config config;
-    BN_INIT(config);
-    config.allocator = &allocator;
-    MUST(bn_runtime_create(&config, &runtime, &error));
-    char path[4096];
-    snprintf(path, sizeof(path), "%s/stories.gguf", getenv("BITNET_TEST_MODELS"));
-    MUST(bn_model_open(runtime, path, NULL, &model, &error));
+    open_counted();
     if (argc > 1) {
         struct bn_device *device;
         if (bn_device_open(runtime, argv[1], NULL, &device, &error) != BN_OK) {
@@ -329,8 +303,5 @@ int main(int argc, char **argv)
         visit("null", false);
         others();
     }
-    bn_model_destroy(model);
-    bn_runtime_destroy(runtime);
-    CHECK(allocated == 0, "%ld allocations were lost", allocated);
-    return finish();
+    return close_counted();
 }
