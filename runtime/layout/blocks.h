@@ -42,4 +42,85 @@ static inline int8_t bn_base3_digit(uint8_t byte, unsigned n)
     return (int8_t)((rest * 3 >> 8) - 1);
 }
 
+// Eight columns in a word, one a byte: codes of two bits to trits and back, without vectors of any machine.
+#define BN_EIGHT(byte) (0x0101010101010101u * (byte))
+
+static inline uint64_t bn_load_eight(const void *from)
+{
+    uint64_t word;
+    memcpy(&word, from, sizeof(word));
+    return word;
+}
+
+static inline void bn_store_eight(void *to, uint64_t word)
+{
+    memcpy(to, &word, sizeof(word));
+}
+
+static inline uint64_t bn_trits_of(uint64_t codes)
+{
+    return ((codes | BN_EIGHT(0x80)) - BN_EIGHT(1)) ^ BN_EIGHT(0x80);
+}
+
+static inline uint64_t bn_codes_of(uint64_t trits)
+{
+    return ((trits ^ BN_EIGHT(0x80)) + BN_EIGHT(1)) & BN_EIGHT(3);
+}
+
+// Both bits of any code.
+static inline uint64_t bn_code_3(uint64_t word)
+{
+    return word & word >> 1 & BN_EIGHT(0x55);
+}
+
+// Blocks of 4 * quarter columns in `quarter` bytes, a multiple of 8: byte j holds columns j, quarter + j, ..., whose codes begin at
+// bit `first`, and go up or down. The result is not 0 if an unused code is met.
+static inline uint64_t bn_quarters_unpack(const uint8_t *data, unsigned quarter, int first, int step, int8_t *trits)
+{
+    uint64_t bad = 0;
+    for (unsigned j = 0; j < quarter; j += 8) {
+        uint64_t word = bn_load_eight(data + j);
+        bad |= bn_code_3(word);
+        for (int l = 0; l < 4; l++)
+            bn_store_eight(trits + (unsigned)l * quarter + j, bn_trits_of(word >> (first + l * step) & BN_EIGHT(3)));
+    }
+    return bad;
+}
+
+static inline void bn_quarters_pack(const int8_t *trits, unsigned quarter, int first, int step, uint8_t *data)
+{
+    for (unsigned j = 0; j < quarter; j += 8) {
+        uint64_t word = 0;
+        for (int l = 0; l < 4; l++)
+            word |= bn_codes_of(bn_load_eight(trits + (unsigned)l * quarter + j)) << (first + l * step);
+        bn_store_eight(data + j, word);
+    }
+}
+
+// Columns that have their bits at `shift` in a byte each; the same result, and the other bits of the bytes stay.
+static inline uint64_t bn_field_unpack(const uint8_t *data, uint64_t cols, unsigned shift, int8_t *trits)
+{
+    uint64_t bad = 0, c = 0;
+    for (; c + 8 <= cols; c += 8) {
+        uint64_t codes = bn_load_eight(data + c) >> shift & BN_EIGHT(3);
+        bad |= bn_code_3(codes);
+        bn_store_eight(trits + c, bn_trits_of(codes));
+    }
+    for (; c < cols; c++) {
+        unsigned code = data[c] >> shift & 3;
+        bad |= code == 3;
+        trits[c] = (int8_t)(code - 1);
+    }
+    return bad;
+}
+
+static inline void bn_field_pack(const int8_t *trits, uint64_t cols, unsigned shift, uint8_t *data)
+{
+    uint64_t c = 0, others = ~(BN_EIGHT(3) << shift);
+    for (; c + 8 <= cols; c += 8)
+        bn_store_eight(data + c, (bn_load_eight(data + c) & others) | bn_codes_of(bn_load_eight(trits + c)) << shift);
+    for (; c < cols; c++)
+        data[c] = (uint8_t)((data[c] & ~(3u << shift)) | (unsigned)(trits[c] + 1) << shift);
+}
+
 #endif

@@ -98,7 +98,16 @@ void bn_f16_widen(const uint8_t *data, uint64_t cols, uint64_t r, float *out)
 void bn_bf16_widen(const uint8_t *data, uint64_t cols, uint64_t r, float *out)
 {
     data += r * cols * 2;
-    for (uint64_t c = 0; c < cols; c++)
+    uint64_t c = 0;
+    for (; c + TOGETHER <= cols; c += TOGETHER) {
+        uint16_t h[TOGETHER];
+        uint32_t bits[TOGETHER];
+        memcpy(h, data + 2 * c, sizeof(h));
+        for (int i = 0; i < TOGETHER; i++)
+            bits[i] = (uint32_t)h[i] << 16;
+        memcpy(out + c, bits, sizeof(bits));
+    }
+    for (; c < cols; c++)
         out[c] = bn_bf16_to_f32((uint16_t)(data[2 * c] | data[2 * c + 1] << 8));
 }
 

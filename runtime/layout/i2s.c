@@ -1,7 +1,5 @@
 // I2_S: two bits per weight, -1 -> 0, 0 -> 1, +1 -> 2, in three byte orders (docs/layouts.md).
-#include "runtime/layout/formats.h"
-
-#include <string.h>
+#include "runtime/layout/blocks.h"
 
 // Both bits of any of the four codes of a byte.
 static inline unsigned code_3(unsigned byte)
@@ -29,27 +27,16 @@ uint64_t bn_i2s_find_code_3(const uint8_t *data, uint64_t bytes)
 // down. Rows are whole blocks, so a matrix is one run of them.
 static inline bool unpack_blocks(const uint8_t *data, uint64_t n, unsigned quarter, int8_t *trits)
 {
-    unsigned bad = 0;
-    for (uint64_t at = 0; at < n; at += 4 * quarter, data += quarter, trits += 4 * quarter) {
-        for (unsigned j = 0; j < quarter; j++) {
-            unsigned byte = data[j];
-            bad |= code_3(byte);
-            trits[j] = (int8_t)((byte >> 6) - 1);
-            trits[quarter + j] = (int8_t)((byte >> 4 & 3) - 1);
-            trits[2 * quarter + j] = (int8_t)((byte >> 2 & 3) - 1);
-            trits[3 * quarter + j] = (int8_t)((byte & 3) - 1);
-        }
-    }
+    uint64_t bad = 0;
+    for (uint64_t at = 0; at < n; at += 4 * quarter, data += quarter, trits += 4 * quarter)
+        bad |= bn_quarters_unpack(data, quarter, 6, -2, trits);
     return bad == 0;
 }
 
 static inline void pack_blocks(const int8_t *trits, uint64_t n, unsigned quarter, uint8_t *data)
 {
-    for (uint64_t at = 0; at < n; at += 4 * quarter, data += quarter, trits += 4 * quarter) {
-        for (unsigned j = 0; j < quarter; j++)
-            data[j] = (uint8_t)((trits[j] + 1) << 6 | (trits[quarter + j] + 1) << 4 |
-                                (trits[2 * quarter + j] + 1) << 2 | (trits[3 * quarter + j] + 1));
-    }
+    for (uint64_t at = 0; at < n; at += 4 * quarter, data += quarter, trits += 4 * quarter)
+        bn_quarters_pack(trits, quarter, 6, -2, data);
 }
 
 // Rows of A end in a whole block, whose columns beyond the last are zeros.
@@ -100,25 +87,14 @@ void bn_i2s_b_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint64_t r
 // C: byte (r / 4) * cols + c holds rows r .. r + 3 of column c, the first in the top bits.
 bool bn_i2s_c_unpack(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, int8_t *trits)
 {
-    unsigned bad = 0;
-    for (uint64_t r = r0; r < r1; r++, trits += cols) {
-        const uint8_t *bytes = data + r / 4 * cols;
-        unsigned shift = 6 - 2 * (unsigned)(r % 4);
-        for (uint64_t c = 0; c < cols; c++) {
-            unsigned code = bytes[c] >> shift & 3;
-            bad |= code == 3;
-            trits[c] = (int8_t)(code - 1);
-        }
-    }
+    uint64_t bad = 0;
+    for (uint64_t r = r0; r < r1; r++, trits += cols)
+        bad |= bn_field_unpack(data + r / 4 * cols, cols, 6 - 2 * (unsigned)(r % 4), trits);
     return bad == 0;
 }
 
 void bn_i2s_c_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, uint8_t *data)
 {
-    data += r0 / 4 * cols;
-    for (uint64_t r = r0; r < r1; r += 4, trits += 4 * cols, data += cols) {
-        for (uint64_t c = 0; c < cols; c++)
-            data[c] = (uint8_t)((trits[c] + 1) << 6 | (trits[cols + c] + 1) << 4 | (trits[2 * cols + c] + 1) << 2 |
-                                (trits[3 * cols + c] + 1));
-    }
+    for (uint64_t r = r0; r < r1; r++, trits += cols)
+        bn_field_pack(trits, cols, 6 - 2 * (unsigned)(r % 4), data + r / 4 * cols);
 }

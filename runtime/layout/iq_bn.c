@@ -74,15 +74,11 @@ void bn_iq1_bn_set_scale(uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r
 // Bits 2l of byte j are column 16 l + j.
 bool bn_iq2_bn_unpack(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, int8_t *trits)
 {
-    unsigned bad = 0;
+    uint64_t bad = 0;
     for (uint64_t r = r0; r < r1; r++) {
         const uint8_t *block = data + r * iq2_row(cols) + sizeof(float);
         for (uint64_t b = 0; b < cols / COLS; b++, block += IQ2_BYTES, trits += COLS)
-            for (unsigned j = 0; j < IQ2_BYTES; j++) {
-                bad |= block[j] & block[j] >> 1 & 0x55;
-                for (unsigned l = 0; l < 4; l++)
-                    trits[16 * l + j] = (int8_t)((block[j] >> 2 * l & 3) - 1);
-            }
+            bad |= bn_quarters_unpack(block, IQ2_BYTES, 0, 2, trits);
     }
     return bad == 0;
 }
@@ -92,11 +88,7 @@ void bn_iq2_bn_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint64_t 
     for (uint64_t r = r0; r < r1; r++) {
         uint8_t *block = data + r * iq2_row(cols) + sizeof(float);
         for (uint64_t b = 0; b < cols / COLS; b++, block += IQ2_BYTES, trits += COLS)
-            for (unsigned j = 0; j < IQ2_BYTES; j++) {
-                block[j] = 0;
-                for (unsigned l = 0; l < 4; l++)
-                    block[j] |= (uint8_t)((trits[16 * l + j] + 1) << 2 * l);
-            }
+            bn_quarters_pack(trits, IQ2_BYTES, 0, 2, block);
     }
 }
 
@@ -120,15 +112,17 @@ static uint64_t r4_codes(uint64_t cols, uint64_t r)
 
 bool bn_iq2_bn_r4_unpack(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, int8_t *trits)
 {
-    unsigned bad = 0;
+    uint64_t bad = 0;
     for (uint64_t r = r0; r < r1; r++) {
         const uint8_t *codes = data + r4_codes(cols, r);
-        for (uint64_t c = 0; c < cols; c += 16, codes += 16, trits += 16)
-            for (unsigned j = 0; j < 16; j++) {
-                unsigned code = codes[j % 4] >> 2 * (j / 4) & 3;
-                bad |= code == 3;
-                trits[j] = (int8_t)(code - 1);
-            }
+        for (uint64_t c = 0; c < cols; c += 16, codes += 16, trits += 16) {
+            uint32_t four;
+            memcpy(&four, codes, sizeof(four));
+            uint64_t word = four | (uint64_t)four << 30; // its upper half is the fours' next codes
+            bad |= bn_code_3(four);
+            bn_store_eight(trits, bn_trits_of(word & BN_EIGHT(3)));
+            bn_store_eight(trits + 8, bn_trits_of(word >> 4 & BN_EIGHT(3)));
+        }
     }
     return bad == 0;
 }
@@ -137,10 +131,11 @@ void bn_iq2_bn_r4_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint64
 {
     for (uint64_t r = r0; r < r1; r++) {
         uint8_t *codes = data + r4_codes(cols, r);
-        for (uint64_t c = 0; c < cols; c += 16, codes += 16, trits += 16)
-            for (unsigned i = 0; i < 4; i++)
-                codes[i] = (uint8_t)((trits[i] + 1) | (trits[4 + i] + 1) << 2 | (trits[8 + i] + 1) << 4 |
-                                     (trits[12 + i] + 1) << 6);
+        for (uint64_t c = 0; c < cols; c += 16, codes += 16, trits += 16) {
+            uint64_t word = bn_codes_of(bn_load_eight(trits)) | bn_codes_of(bn_load_eight(trits + 8)) << 4;
+            uint32_t four = (uint32_t)(word | word >> 30);
+            memcpy(codes, &four, sizeof(four));
+        }
     }
 }
 

@@ -74,6 +74,12 @@ struct bn_repacked {
     uint8_t *data; // bn_layout_bytes bytes
     float *scales; // [rows][bn_layout_scales]; NULL if that is 0
     float scale;   // written
+    // Of the scales that become the tensor's one: for bn_repack_join.
+    struct bn_repack_sum {
+        double sum, n; // of the scales of weights that are not 0, and how many those are
+        float common;  // the one so far
+        bool any;      // weights that are not 0 were met
+    } sum;
 };
 // Whether scales may change: to the nearest f16, or, where several become one, to their mean over the weights that are not 0.
 enum bn_repack_loss { BN_REPACK_EXACT, BN_REPACK_LOSSY };
@@ -87,6 +93,18 @@ enum bn_repack_loss { BN_REPACK_EXACT, BN_REPACK_LOSSY };
 struct bn_host;
 enum bn_result bn_repack(const struct bn_host *host, const struct bn_matrix *from, struct bn_repacked *to,
                          enum bn_repack_loss loss, struct bn_error *err);
+
+// The same in parts: rows r0 .. r1 - 1 of `from`, multiples of BN_REPACK_ROWS unless they are its end, become a matrix of their own at
+// `to`; not into TL1, TL2 and PACKED, whose rows are not apart. Several threads may do parts of one matrix. `memory` has
+// bn_repack_memory bytes, aligned for floats.
+#define BN_REPACK_ROWS 16u
+size_t bn_repack_memory(uint64_t cols);
+enum bn_result bn_repack_rows(const struct bn_matrix *from, uint64_t r0, uint64_t r1, struct bn_repacked *to,
+                              enum bn_repack_loss loss, void *memory, struct bn_error *err);
+// Joins the part `next`, of the rows that follow, to `whole`, which was the first one: its scale becomes that of both.
+// Errors: BN_ERR_UNSUPPORTED (their scales differ).
+enum bn_result bn_repack_join(const struct bn_matrix *from, struct bn_repacked *whole, const struct bn_repacked *next,
+                              enum bn_repack_loss loss, struct bn_error *err);
 
 // What a matrix of floats is to a ternary one.
 struct bn_float_survey {

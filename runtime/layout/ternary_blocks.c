@@ -10,26 +10,46 @@ enum { TQ1_BYTES = 54, TQ2_BYTES = 66, Q2_BYTES = 18, PQ2_BYTES = 34, PTQ1_BYTES
 struct run {
     unsigned bytes, digits;
 };
+#define LOW_HALVES 0x00ff00ff00ff00ffu
 static const struct run tq1_runs[] = {{32, 5}, {16, 5}, {4, 4}, {0, 0}};
 static const struct run ptq1_runs[] = {{16, 5}, {8, 5}, {2, 4}, {0, 0}};
 
+// Eight bytes at a time, or as many as the run has, as numbers of 16 bits.
 static void unpack_runs(const struct run *run, const uint8_t *data, int8_t *trits)
 {
-    for (; run->bytes; data += run->bytes, run++)
-        for (unsigned n = 0; n < run->digits; n++)
-            for (unsigned m = 0; m < run->bytes; m++)
-                *trits++ = bn_base3_digit(data[m], n);
+    for (; run->bytes; data += run->bytes, trits += run->bytes * run->digits, run++) {
+        for (unsigned m = 0; m < run->bytes; m += 8) {
+            unsigned width = run->bytes - m < 8 ? run->bytes - m : 8;
+            uint64_t word = 0, even, odd;
+            memcpy(&word, data + m, width);
+            even = word & LOW_HALVES;
+            odd = word >> 8 & LOW_HALVES;
+            for (unsigned n = 0; n < run->digits; n++) {
+                even = (even & LOW_HALVES) * 3;
+                odd = (odd & LOW_HALVES) * 3;
+                uint64_t eight = bn_trits_of((even >> 8 & LOW_HALVES) | (odd & ~LOW_HALVES));
+                memcpy(trits + n * run->bytes + m, &eight, width);
+            }
+        }
+    }
 }
 
 static void pack_runs(const struct run *run, const int8_t *trits, uint8_t *data)
 {
-    for (; run->bytes; trits += run->bytes * run->digits, data += run->bytes, run++)
-        for (unsigned m = 0; m < run->bytes; m++) {
-            unsigned number = 0;
-            for (unsigned n = 0; n < 5; n++)
-                number = 3 * number + (n < run->digits ? (unsigned)(trits[n * run->bytes + m] + 1) : 0);
-            data[m] = bn_base3_byte(number);
+    for (; run->bytes; trits += run->bytes * run->digits, data += run->bytes, run++) {
+        for (unsigned m = 0; m < run->bytes; m += 8) {
+            unsigned width = run->bytes - m < 8 ? run->bytes - m : 8;
+            uint64_t numbers = 0;
+            for (unsigned n = 0; n < 5; n++) {
+                uint64_t eight = BN_EIGHT(0xff); // codes of 0
+                if (n < run->digits)
+                    memcpy(&eight, trits + n * run->bytes + m, width);
+                numbers = numbers * 3 + bn_codes_of(eight); // at most 242 in each byte
+            }
+            for (unsigned i = 0; i < width; i++)
+                data[m + i] = bn_base3_byte((unsigned)(numbers >> 8 * i & 0xff));
         }
+    }
 }
 
 static bool tq1_unpack(const uint8_t *block, int8_t *trits)
@@ -57,43 +77,38 @@ static void ptq1_pack(const int8_t *trits, uint8_t *block)
 // Two halves of 128: bits 2l of byte m are column 32 l + m.
 static bool tq2_unpack(const uint8_t *block, int8_t *trits)
 {
-    unsigned bad = 0;
-    for (unsigned half = 0; half < 2; half++, block += 32, trits += 128)
-        for (unsigned m = 0; m < 32; m++) {
-            bad |= block[m] & block[m] >> 1 & 0x55;
-            for (unsigned l = 0; l < 4; l++)
-                trits[32 * l + m] = (int8_t)((block[m] >> 2 * l & 3) - 1);
-        }
-    return bad == 0;
+    return (bn_quarters_unpack(block, 32, 0, 2, trits) | bn_quarters_unpack(block + 32, 32, 0, 2, trits + 128)) == 0;
 }
 
 static void tq2_pack(const int8_t *trits, uint8_t *block)
 {
-    for (unsigned half = 0; half < 2; half++, block += 32, trits += 128)
-        for (unsigned m = 0; m < 32; m++) {
-            block[m] = 0;
-            for (unsigned l = 0; l < 4; l++)
-                block[m] |= (uint8_t)((trits[32 * l + m] + 1) << 2 * l);
-        }
+    bn_quarters_pack(trits, 32, 0, 2, block);
+    bn_quarters_pack(trits + 128, 32, 0, 2, block + 32);
 }
 
-// The scale first; then four columns a byte, the first in the bottom bits.
+// The scale first; then four columns a byte, the first in the bottom bits: two bytes are spread over eight, and gathered.
 static bool q2_unpack(const uint8_t *codes, unsigned cols, int8_t *trits)
 {
-    unsigned bad = 0;
-    for (unsigned j = 0; j < cols; j++) {
-        unsigned code = codes[j / 4] >> 2 * (j % 4) & 3;
-        bad |= code == 3;
-        trits[j] = (int8_t)(code - 1);
+    uint64_t bad = 0;
+    for (unsigned j = 0; j < cols; j += 8) {
+        uint64_t word = codes[j / 4] | (uint64_t)codes[j / 4 + 1] << 32;
+        bad |= bn_code_3(word);
+        word = (word | word << 12) & 0x000f000f000f000fu;
+        word = (word | word << 6) & BN_EIGHT(3);
+        bn_store_eight(trits + j, bn_trits_of(word));
     }
     return bad == 0;
 }
 
 static void q2_pack(const int8_t *trits, unsigned cols, uint8_t *codes)
 {
-    for (unsigned j = 0; j < cols; j += 4)
-        codes[j / 4] =
-            (uint8_t)((trits[j] + 1) | (trits[j + 1] + 1) << 2 | (trits[j + 2] + 1) << 4 | (trits[j + 3] + 1) << 6);
+    for (unsigned j = 0; j < cols; j += 8) {
+        uint64_t word = bn_codes_of(bn_load_eight(trits + j));
+        word = (word | word >> 6) & 0x000f000f000f000fu;
+        word |= word >> 12;
+        codes[j / 4] = (uint8_t)word;
+        codes[j / 4 + 1] = (uint8_t)(word >> 32);
+    }
 }
 
 static bool q2_64_unpack(const uint8_t *block, int8_t *trits)
