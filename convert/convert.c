@@ -5,17 +5,17 @@
 #include <string.h>
 
 #include "convert/part_file.h"
-#include "convert/source.h"
+#include "convert/rows.h"
+#include "convert/work.h"
 #include "convert/xxh64.h"
 #include "runtime/base/fail.h"
 #include "runtime/base/runtime.h"
 #include "runtime/model/key_blob.h"
 
-#define SUMS_KEY "bitnet.checksums"
 #define ALIGNMENT 32u
 #define I2S_TAIL 32u
-#define BLOCK (8u << 20) // written between two looks at the clock
-#define SAMPLE 4096u     // bytes of either end of a tensor that count for the fingerprint
+#define PIECE (512u << 10) // bytes that a thread has under way, about: they stay in its cache
+#define SAMPLE 4096u       // bytes of either end of a tensor that count for the fingerprint
 
 static const struct bn_target targets[] = {
     {"f32", BN_GGUF_TENSOR_F32, BN_LAYOUT_F32, false, 0},
@@ -70,9 +70,29 @@ struct item {
     enum part part;
     const struct bn_tensor *from;
     const struct bn_target *target;
-    enum bn_layout layout; // the target's, in the order that is asked for
-    uint64_t data_bytes;   // without I2_S's tail
+    struct bn_rows rows; // with the target's layout, in the order that is asked for
+    uint64_t data_bytes; // without I2_S's tail
     bool copied;
+    // It is made in pieces of so many bytes, if it is copied, or rows.
+    uint64_t step, n_steps, first_piece;
+    uint64_t left;            // pieces that are still to be written
+    uint64_t sum;             // of the checksum
+    struct bn_repacked whole; // of the pieces put in order
+};
+
+// What a thread has under way.
+struct slot {
+    struct bn_rows_room room;
+    float *row;    // of the head
+    uint8_t *scan; // rows of its copy
+    struct item *item;
+    bool first, last; // piece of the item
+    const uint8_t *data;
+    uint64_t at; // in the item's data
+    size_t bytes;
+    struct bn_repacked made;
+    uint8_t tail[I2S_TAIL + ALIGNMENT]; // behind the last piece's: zeros are what the padding is
+    size_t tail_bytes;
 };
 
 struct converter {
@@ -84,10 +104,13 @@ struct converter {
     struct bn_key_blob keys; // and the list of tensors
     size_t sums_at;
     struct bn_part part;
-    uint8_t *made, *permuted,
-        *trits;              // room for the largest of what is made, put in order, and quantised before it is packed
-    uint8_t *stripe;         // [BLOCK], of the scan copy
-    const struct item *head; // of which there is one; NULL: none
+    struct bn_rows_memory memory;
+    struct slot slots[BN_WORK_MOST_THREADS];
+    struct item *head;             // of which there is one, if there is a scan copy; else NULL
+    struct bn_scan_row *scan_info; // of its rows
+    bool scan_made;                // in this run
+    size_t begin, end;             // items that are under way
+    struct bn_xxh64 sum;           // of the item whose pieces are put in order
     uint64_t done, total;
     struct bn_error *err;
 };
@@ -112,10 +135,10 @@ static const struct bn_target *same_target(enum bn_layout layout)
 }
 
 static enum bn_result fail(const struct converter *c, enum bn_result code, const struct bn_tensor *tensor,
-                           const char *message)
+                           const char *message, struct bn_error *err)
 {
     struct bn_str name = {tensor->name, strlen(tensor->name)};
-    return bn_gguf_fail(&c->source.checkpoint.gguf, code, &name, tensor->offset, c->err, "%s", message);
+    return bn_gguf_fail(&c->source.checkpoint.gguf, code, &name, tensor->offset, err, "%s", message);
 }
 
 static const struct bn_target *choose(const struct converter *c, const struct bn_tensor *tensor)
@@ -143,28 +166,30 @@ static enum bn_result plan_item(struct converter *c, const struct bn_tensor *ten
     if (!item->target) {
         snprintf(message, sizeof(message), "%s cannot be written as it is; say what it shall become",
                  bn_layout_get(tensor->layout)->name);
-        return fail(c, BN_ERR_UNSUPPORTED, tensor, message);
+        return fail(c, BN_ERR_UNSUPPORTED, tensor, message, c->err);
     }
-    item->layout =
-        item->target->type == BN_GGUF_TENSOR_I2S ? orders[c->conversion->order].layout : item->target->layout;
+    enum bn_layout layout = item->target->layout;
+    if (item->target->type == BN_GGUF_TENSOR_I2S)
+        layout = orders[c->conversion->order].layout;
     if (item->target->type == BN_GGUF_TENSOR_I2S && c->conversion->order == BN_I2S_AUTO && !c->conversion->matrices &&
         (tensor->layout == BN_LAYOUT_I2S_B || tensor->layout == BN_LAYOUT_I2S_C))
-        item->layout = tensor->layout; // as it is
-    item->data_bytes = bn_layout_bytes(item->layout, tensor->rows, tensor->cols);
-    if (item->data_bytes == 0 || tensor->cols % bn_layout_get(item->layout)->block_cols) {
+        layout = tensor->layout; // as it is
+    item->data_bytes = bn_layout_bytes(layout, tensor->rows, tensor->cols);
+    if (item->data_bytes == 0 || tensor->cols % bn_layout_get(layout)->block_cols) {
         snprintf(message, sizeof(message), "%" PRIu32 " rows and %" PRIu32 " columns do not fit %s", tensor->rows,
-                 tensor->cols, bn_layout_get(item->layout)->name);
-        return fail(c, BN_ERR_UNSUPPORTED, tensor, message);
+                 tensor->cols, bn_layout_get(layout)->name);
+        return fail(c, BN_ERR_UNSUPPORTED, tensor, message, c->err);
     }
-    item->copied = item->layout == tensor->layout && !bn_source_is_permuted(&c->source, tensor);
+    item->rows = (struct bn_rows){
+        .source = &c->source,
+        .from = tensor,
+        .layout = layout,
+        .turned = bn_source_is_permuted(&c->source, tensor),
+        .row = bn_source_row,
+        .loss = c->conversion->lossy ? BN_REPACK_LOSSY : BN_REPACK_EXACT,
+    };
+    item->copied = layout == tensor->layout && !item->rows.turned;
     return BN_OK;
-}
-
-// Floats become trits in the layout that holds them, by the scale of a master or by their own; from there they go on.
-static bool needs_trits(const struct item *item)
-{
-    bool direct = item->from->as == BN_LAYOUT_I2S_A && bn_layout_get(item->layout)->reach == BN_SCALE_TENSOR;
-    return item->from->rule != 0 && item->target->ternary && !direct;
 }
 
 static uint64_t scan_row_bytes(const struct item *item)
@@ -173,70 +198,88 @@ static uint64_t scan_row_bytes(const struct item *item)
 }
 
 // The scan copy of the head, as the head is written, if that is large enough.
-static void plan_scan(struct converter *c)
+static enum bn_result plan_scan(struct converter *c)
 {
     const struct bn_model *model = c->source.model;
+    struct item *head = NULL;
     for (size_t i = 0; i < model->n_tensors; i++)
         if (&model->tensors[i] == model->output)
-            c->head = &c->items[i];
-    if (!c->conversion->scan_from || c->head->data_bytes < c->conversion->scan_from || model->pools_last ||
-        model->output->cols % BN_SCAN_BLOCK || model->output->cols > BLOCK)
-        return;
+            head = &c->items[i];
+    if (!c->conversion->scan_from || !head || head->data_bytes < c->conversion->scan_from || model->pools_last ||
+        model->output->cols % BN_SCAN_BLOCK)
+        return BN_OK;
+    c->head = head;
     for (enum part part = PART_SCAN_ROWS; part <= PART_SCAN_INFO; part++) {
         struct item *item = &c->items[c->n_items++];
         *item = (struct item){.part = part, .from = model->output, .target = &scan_parts[part].target};
+        item->rows = head->rows;
         item->data_bytes = scan_row_bytes(item) * model->output->rows;
     }
+    c->scan_info = bn_alloc_array(c->source.host, model->output->rows, sizeof(*c->scan_info));
+    return c->scan_info ? BN_OK : bn_fail_memory(c->err, model->output->rows * sizeof(*c->scan_info), "a scan copy");
+}
+
+// How the item is made in pieces, and the memory that one takes.
+static bool plan_pieces(struct converter *c, struct item *item)
+{
+    const struct bn_tensor *tensor = item->from;
+    uint64_t row_bytes = item->part == PART_WEIGHTS ? item->data_bytes / tensor->rows : tensor->cols;
+    uint64_t rows = PIECE / (row_bytes + 1) / BN_REPACK_ROWS * BN_REPACK_ROWS;
+    rows = rows < BN_REPACK_ROWS ? BN_REPACK_ROWS : rows > tensor->rows ? tensor->rows : rows;
+    bool in_bytes = item->copied && item->part == PART_WEIGHTS;
+    item->step = in_bytes ? PIECE : rows;
+    item->n_steps = ((in_bytes ? item->data_bytes : tensor->rows) + item->step - 1) / item->step;
+    bool made = item->part != PART_WEIGHTS ? !c->head->copied : !item->copied;
+    return !made || bn_rows_add_memory(&item->rows, (uint32_t)rows, &c->memory);
+}
+
+static enum bn_result reserve(struct converter *c, uint32_t threads)
+{
+    size_t cols = c->head ? c->head->from->cols : 0;
+    enum bn_result result = BN_OK;
+    for (uint32_t i = 0; i < threads && result == BN_OK; i++) {
+        struct slot *slot = &c->slots[i];
+        result = bn_rows_reserve(c->source.host, &c->memory, &slot->room, c->err);
+        slot->row = bn_alloc_array(c->source.host, cols, sizeof(*slot->row));
+        slot->scan = bn_alloc(c->source.host, c->head ? PIECE + BN_REPACK_ROWS * cols : 0);
+        if (result == BN_OK && (!slot->row || !slot->scan))
+            result = bn_fail_memory(c->err, PIECE, "rows of a scan copy");
+    }
+    return result;
 }
 
 static enum bn_result plan(struct converter *c)
 {
     const struct bn_model *model = c->source.model;
-    uint64_t at = 0, most = 0, most_permuted = 0, most_trits = 0;
+    uint64_t at = 0;
     size_t room = model->n_tensors + COUNT(scan_parts);
     c->items = bn_alloc_array(c->source.host, room, sizeof(*c->items));
     c->offsets = bn_alloc_array(c->source.host, room, sizeof(*c->offsets));
     c->bytes = bn_alloc_array(c->source.host, room, sizeof(*c->bytes));
     if (!c->items || !c->offsets || !c->bytes)
         return bn_fail_memory(c->err, room * sizeof(*c->items), "the list of tensors");
-    for (; c->n_items < model->n_tensors; c->n_items++) {
-        enum bn_result result = plan_item(c, &model->tensors[c->n_items], &c->items[c->n_items]);
-        if (result != BN_OK)
-            return result;
-    }
-    plan_scan(c);
-    for (size_t i = 0; i < c->n_items; i++) {
-        const struct item *item = &c->items[i];
+    enum bn_result result = BN_OK;
+    for (; c->n_items < model->n_tensors && result == BN_OK; c->n_items++)
+        result = plan_item(c, &model->tensors[c->n_items], &c->items[c->n_items]);
+    if (result == BN_OK)
+        result = plan_scan(c);
+    for (size_t i = 0; i < c->n_items && result == BN_OK; i++) {
+        struct item *item = &c->items[i];
         c->bytes[i] = item->data_bytes + (item->target->type == BN_GGUF_TENSOR_I2S ? I2S_TAIL : 0);
         c->bytes[i] = (c->bytes[i] + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; // the padding counts for the checksum
         c->offsets[i] = at;
         at += c->bytes[i];
         c->total += c->bytes[i];
-        if (item->part != PART_WEIGHTS)
-            continue;
-        if (!item->copied && item->data_bytes > most)
-            most = item->data_bytes;
-        uint64_t in_order_a = bn_layout_bytes(BN_LAYOUT_I2S_A, item->from->rows, item->from->cols);
-        uint64_t moved = item->from->bytes > in_order_a ? item->from->bytes : in_order_a;
-        if (bn_source_is_permuted(&c->source, item->from) && moved > most_permuted)
-            most_permuted = moved;
-        uint64_t n_scales = item->from->rows * bn_layout_scales(item->from->as, item->from->cols);
-        if (needs_trits(item) && in_order_a + n_scales * sizeof(float) > most_trits)
-            most_trits = in_order_a + n_scales * sizeof(float);
+        if (!plan_pieces(c, item))
+            result = fail(c, BN_ERR_UNSUPPORTED, item->from, "its rows are too long", c->err);
     }
-    c->made = bn_alloc(c->source.host, most);
-    c->permuted = bn_alloc(c->source.host, most_permuted);
-    c->trits = bn_alloc(c->source.host, most_trits);
-    c->stripe = bn_alloc(c->source.host, c->n_items > model->n_tensors ? BLOCK : 0);
-    return c->made && c->permuted && c->trits && c->stripe
-               ? BN_OK
-               : bn_fail_memory(c->err, most + most_permuted + most_trits, "a tensor");
+    return result;
 }
 
 // Keys that are written anew, or mean nothing in one file.
 static bool is_dropped(const struct bn_gguf_key *key)
 {
-    static const char *const dropped[] = {"general.alignment", "general.file_type", "bitnet.i2s_layout", SUMS_KEY};
+    static const char *const dropped[] = {"general.alignment", "general.file_type", "bitnet.i2s_layout", BN_SUMS_KEY};
     for (size_t i = 0; i < COUNT(dropped); i++)
         if (bn_str_is(key->name, dropped[i]))
             return true;
@@ -255,13 +298,13 @@ static void write_keys(struct converter *c)
         if (bn_source_kind_of(&c->source, c->items[i].from) == BN_SOURCE_LINEAR)
             file_type = c->items[i].target->file_type;
         for (size_t o = BN_I2S_B; o < COUNT(orders); o++)
-            order = c->items[i].layout == orders[o].layout ? orders[o].name : order;
+            order = c->items[i].rows.layout == orders[o].layout ? orders[o].name : order;
     }
     if (file_type)
         bn_key_u32(&c->keys, "general.file_type", file_type);
     if (order)
         bn_key_str(&c->keys, "bitnet.i2s_layout", (struct bn_str){order, strlen(order)});
-    bn_key_array(&c->keys, SUMS_KEY, BN_GGUF_U64, c->n_items);
+    bn_key_array(&c->keys, BN_SUMS_KEY, BN_GGUF_U64, c->n_items);
     c->sums_at = c->keys.bytes;
     for (size_t i = 0; i < c->n_items; i++)
         bn_key_blob_put(&c->keys, &(uint64_t){0}, sizeof(uint64_t));
@@ -309,145 +352,174 @@ static uint64_t fingerprint(const struct converter *c)
     return bn_xxh64_end(&state);
 }
 
-// Rows in the order of GGUF: `to` has the layout of `from`, or order A for packed trits.
-static enum bn_result permute(struct converter *c, const struct bn_tensor *from, struct bn_matrix *to)
+// Rows first .. end - 1 of the scan copy, made of the head as it is written.
+static enum bn_result make_scan(struct converter *c, struct slot *slot, uint32_t first, uint32_t end,
+                                struct bn_error *err)
 {
-    const struct bn_layout_info *info = bn_layout_get(from->layout), *order_a = bn_layout_get(BN_LAYOUT_I2S_A);
-    *to = bn_tensor_matrix(from);
-    to->data = c->permuted;
-    if (from->rows % c->source.model->info.head_dim)
-        return fail(c, BN_ERR_MODEL, from, "its rows are not whole heads");
-    if (info->kind == BN_LAYOUT_FLOAT && info->block_cols == 1) {
-        size_t bytes = (size_t)from->cols * info->block_bytes;
-        for (uint32_t r = 0; r < from->rows; r++)
-            memcpy(c->permuted + r * bytes, from->data + bn_source_row(&c->source, r) * bytes, bytes);
+    const struct item *item = slot->item, *head = c->head;
+    struct bn_matrix matrix = {head->rows.layout, item->from->rows, item->from->cols, item->from->data, NULL, 1};
+    struct bn_repacked made;
+    const uint32_t to_first = head->copied ? first : 0;
+    const size_t row_bytes = (size_t)scan_row_bytes(item);
+    slot->data = item->part == PART_SCAN_ROWS ? slot->scan : (const uint8_t *)(c->scan_info + first);
+    if (item->part == PART_SCAN_INFO && c->scan_made)
         return BN_OK;
+    if (!head->copied) {
+        enum bn_result result = bn_rows_make(&item->rows, first, end, &slot->room, &made, err);
+        if (result != BN_OK)
+            return result;
+        matrix.rows = end - first;
+        matrix.data = slot->room.made;
     }
-    if (info->kind != BN_LAYOUT_TERNARY || info->reach != BN_SCALE_TENSOR)
-        return fail(c, BN_ERR_UNSUPPORTED, from, "the rows of this layout cannot be put into another order");
-    int8_t *trits = bn_alloc(c->source.host, from->cols);
-    if (!trits)
-        return bn_fail_memory(c->err, from->cols, "a row of weights");
-    to->layout = BN_LAYOUT_I2S_A;
-    enum bn_result result = BN_OK;
-    for (uint32_t r = 0; r < from->rows && result == BN_OK; r++) {
-        uint32_t source = bn_source_row(&c->source, r);
-        if (!info->unpack(from->data, from->rows, from->cols, source, source + 1, trits))
-            result = fail(c, BN_ERR_MODEL, from, "a weight has an unused code");
-        else
-            order_a->pack(trits, from->rows, from->cols, r, r + 1, c->permuted);
+    matrix.scale = head->copied ? item->from->scale : bn_rows_scale(&head->rows, &head->whole);
+    for (uint32_t r = first; r < end; r++) {
+        // The quantised row of the second part counts for nothing.
+        int8_t *q = (int8_t *)slot->scan + (item->part == PART_SCAN_ROWS ? (r - first) * row_bytes : 0);
+        bn_matrix_widen(&matrix, to_first + r - first, slot->row);
+        if (!bn_scan_quantise(slot->row, matrix.cols, q, &c->scan_info[r]))
+            return fail(c, BN_ERR_UNSUPPORTED, item->from, "a row is not finite or too small to be scanned", err);
     }
-    bn_free(c->source.host, trits);
-    return result;
-}
-
-// The data of the item; *scale is what stands in I2_S's tail.
-static enum bn_result make(struct converter *c, const struct item *item, const uint8_t **data, float *scale)
-{
-    *data = item->from->data;
-    *scale = item->from->scale;
-    if (item->copied)
-        return BN_OK;
-    struct bn_error inner = {0};
-    struct bn_matrix from = bn_tensor_matrix(item->from);
-    struct bn_repacked to = {.layout = item->layout, .data = c->made, .scale = from.scale};
-    enum bn_result result = BN_OK;
-    if (bn_source_is_permuted(&c->source, item->from))
-        result = permute(c, item->from, &from);
-    if (result != BN_OK)
-        return result;
-    if (from.layout == item->layout) {
-        *data = from.data;
-        return BN_OK;
-    }
-    if (needs_trits(item)) {
-        enum bn_layout as =
-            item->from->as; // of order A, whose rows are whole blocks: the scales behind them are aligned
-        float *scales = (float *)(void *)(c->trits + bn_layout_bytes(as, from.rows, from.cols));
-        scales = bn_layout_scales(as, from.cols) ? scales : NULL;
-        struct bn_repacked trits = {.layout = as, .data = c->trits, .scales = scales};
-        result = bn_repack(c->source.host, &from, &trits, BN_REPACK_EXACT, &inner);
-        from = (struct bn_matrix){as, from.rows, from.cols, c->trits, scales, item->from->scale};
-    }
-    if (result == BN_OK)
-        result =
-            bn_repack(c->source.host, &from, &to, c->conversion->lossy ? BN_REPACK_LOSSY : BN_REPACK_EXACT, &inner);
-    if (result != BN_OK)
-        return fail(c, result, item->from, inner.message);
-    *data = c->made;
-    // A master's was chosen when it was read.
-    *scale = item->from->rule != 0 && !needs_trits(item) ? item->from->scale : to.scale;
     return BN_OK;
 }
 
-static enum bn_result report(struct converter *c, uint64_t bytes)
+static struct item *item_of(struct converter *c, uint64_t piece)
+{
+    size_t low = c->begin, high = c->end;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (c->items[middle].first_piece <= piece)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &c->items[low];
+}
+
+static uint64_t bytes_of(const struct item *item, uint64_t rows)
+{
+    return item->part == PART_WEIGHTS ? bn_layout_bytes(item->rows.layout, rows, item->from->cols)
+                                      : rows * scan_row_bytes(item);
+}
+
+static enum bn_result make_piece(void *user, uint32_t thread, uint64_t piece, struct bn_error *err)
+{
+    struct converter *c = user;
+    struct slot *slot = &c->slots[thread];
+    struct item *item = slot->item = item_of(c, piece);
+    uint64_t step = piece - item->first_piece, first = step * item->step, end = first + item->step;
+    slot->first = step == 0;
+    slot->last = step == item->n_steps - 1;
+    if (item->copied) {
+        slot->at = first;
+        slot->bytes = (size_t)((slot->last ? item->data_bytes : end) - first);
+        slot->data = item->from->data + first;
+        return BN_OK;
+    }
+    end = slot->last ? item->from->rows : end;
+    slot->at = bytes_of(item, first);
+    slot->bytes = (size_t)(bytes_of(item, end) - slot->at);
+    if (item->part != PART_WEIGHTS)
+        return make_scan(c, slot, (uint32_t)first, (uint32_t)end, err);
+    slot->data = slot->room.made;
+    return bn_rows_make(&item->rows, (uint32_t)first, (uint32_t)end, &slot->room, &slot->made, err);
+}
+
+// The scale, the checksum, and what stands behind the data.
+static enum bn_result order_piece(void *user, uint32_t thread, uint64_t piece, struct bn_error *err)
+{
+    struct converter *c = user;
+    struct slot *slot = &c->slots[thread];
+    struct item *item = slot->item;
+    enum bn_result result = BN_OK;
+    bool made = item->part == PART_WEIGHTS && !item->copied;
+    if (slot->first)
+        bn_xxh64_begin(&c->sum);
+    if (made && slot->first)
+        item->whole = slot->made;
+    else if (made)
+        result = bn_rows_join(&item->rows, &item->whole, &slot->made, err);
+    bn_xxh64_add(&c->sum, slot->data, slot->bytes);
+    slot->tail_bytes = 0;
+    if (result != BN_OK || !slot->last)
+        return result;
+    float scale = item->copied ? item->from->scale : bn_rows_scale(&item->rows, &item->whole);
+    memset(slot->tail, 0, sizeof(slot->tail));
+    if (item->target->type == BN_GGUF_TENSOR_I2S)
+        memcpy(slot->tail, &scale, sizeof(scale));
+    slot->tail_bytes = (size_t)(c->bytes[item - c->items] - item->data_bytes);
+    bn_xxh64_add(&c->sum, slot->tail, slot->tail_bytes);
+    uint64_t sum = bn_xxh64_end(&c->sum);
+    item->sum = sum ? sum : 1;
+    return BN_OK;
+}
+
+static enum bn_result write_piece(void *user, uint32_t thread, uint64_t piece, struct bn_error *err)
+{
+    struct converter *c = user;
+    const struct slot *slot = &c->slots[thread];
+    uint64_t tensor = (uint64_t)(slot->item - c->items);
+    enum bn_result result = bn_part_write(&c->part, tensor, slot->at, slot->data, slot->bytes, err);
+    if (result == BN_OK && slot->tail_bytes)
+        result = bn_part_write(&c->part, tensor, slot->item->data_bytes, slot->tail, slot->tail_bytes, err);
+    return result;
+}
+
+static enum bn_result report(struct converter *c, uint64_t bytes, struct bn_error *err)
 {
     const struct bn_conversion *conversion = c->conversion;
     c->done += bytes;
     if (!conversion->progress || conversion->progress(conversion->user, c->done, c->total))
         return BN_OK;
-    return bn_fail(c->err, BN_ERR_CANCELLED, "interrupted");
+    return bn_fail(err, BN_ERR_CANCELLED, "interrupted");
 }
 
-// `n` bytes of the tensor's data from `at` on.
-static enum bn_result write_block(struct converter *c, uint64_t at, const uint8_t *data, size_t n, struct bn_xxh64 *sum)
+static enum bn_result end_piece(void *user, uint32_t thread, uint64_t piece, struct bn_error *err)
 {
-    bn_xxh64_add(sum, data, n);
-    enum bn_result result = bn_part_write(&c->part, at, data, n, c->err);
-    return result == BN_OK ? report(c, n) : result;
+    struct converter *c = user;
+    const struct slot *slot = &c->slots[thread];
+    struct item *item = slot->item;
+    enum bn_result result = BN_OK;
+    if (--item->left == 0)
+        result = bn_part_sum(&c->part, (uint64_t)(item - c->items), item->sum, err);
+    return result == BN_OK ? report(c, slot->bytes + slot->tail_bytes, err) : result;
 }
 
-// Rows of the scan copy, made of the head as it is written.
-static enum bn_result write_scan(struct converter *c, const struct item *item, const uint8_t *head, float scale,
-                                 struct bn_xxh64 *sum)
+// Items begin .. end - 1.
+static enum bn_result write_items(struct converter *c, size_t begin, size_t end, uint32_t threads)
 {
-    const uint32_t rows = item->from->rows, cols = item->from->cols;
-    const struct bn_matrix matrix = {c->head->layout, rows, cols, head, NULL, scale};
-    const size_t row_bytes = (size_t)scan_row_bytes(item), most = BLOCK / row_bytes;
-    float *row = bn_alloc_array(c->source.host, cols, sizeof(*row));
-    int8_t *q = bn_alloc(c->source.host, cols);
-    enum bn_result result = row && q ? BN_OK : bn_fail_memory(c->err, cols * sizeof(*row), "a row of the head");
-    for (size_t first = 0, n; first < rows && result == BN_OK; first += n) {
-        n = rows - first < most ? rows - first : most;
-        for (size_t i = 0; i < n && result == BN_OK; i++) {
-            struct bn_scan_row info;
-            bn_matrix_widen(&matrix, first + i, row);
-            if (!bn_scan_quantise(row, cols, q, &info))
-                result = fail(c, BN_ERR_UNSUPPORTED, item->from, "a row is not finite or too small to be scanned");
-            memcpy(c->stripe + i * row_bytes, item->part == PART_SCAN_ROWS ? (const void *)q : &info, row_bytes);
-        }
-        if (result == BN_OK)
-            result = write_block(c, first * row_bytes, c->stripe, n * row_bytes, sum);
+    struct bn_work work = {
+        .threads = threads,
+        .user = c,
+        .make = make_piece,
+        .order = order_piece,
+        .write = write_piece,
+        .done = end_piece,
+    };
+    c->begin = begin;
+    c->end = end;
+    for (size_t i = begin; i < end; i++) {
+        c->items[i].first_piece = work.n_pieces;
+        c->items[i].left = c->items[i].n_steps;
+        work.n_pieces += c->items[i].n_steps;
     }
-    bn_free(c->source.host, row);
-    bn_free(c->source.host, q);
+    return begin < end ? bn_work_run(&work, c->err) : BN_OK;
+}
+
+// The scan copy is made of the head, whose scale is known at its end, and its second part while the first one is made.
+static enum bn_result write_parts(struct converter *c, size_t begin, uint32_t threads)
+{
+    size_t ends[] = {c->n_items, c->n_items, c->n_items};
+    if (c->head) {
+        ends[0] -= 2;
+        ends[1] -= 1;
+    }
+    enum bn_result result = BN_OK;
+    for (size_t i = 0; i < COUNT(ends) && result == BN_OK; i++) {
+        c->scan_made = i == 2 && begin < ends[1];
+        size_t first = i > 0 && ends[i - 1] > begin ? ends[i - 1] : begin;
+        result = write_items(c, first, ends[i], threads);
+    }
     return result;
-}
-
-static enum bn_result write_item(struct converter *c, const struct item *item)
-{
-    const uint8_t *data;
-    uint8_t tail[I2S_TAIL + ALIGNMENT] = {0}; // zeros are what the padding is
-    float scale;
-    struct bn_xxh64 sum;
-    bn_xxh64_begin(&sum);
-    enum bn_result result = make(c, item->part == PART_WEIGHTS ? item : c->head, &data, &scale);
-    if (result == BN_OK && item->part != PART_WEIGHTS)
-        result = write_scan(c, item, data, scale, &sum);
-    for (uint64_t at = 0; item->part == PART_WEIGHTS && at < item->data_bytes && result == BN_OK; at += BLOCK) {
-        uint64_t left = item->data_bytes - at;
-        result = write_block(c, at, data + at, left < BLOCK ? (size_t)left : BLOCK, &sum);
-    }
-    size_t left = (size_t)(c->bytes[item - c->items] - item->data_bytes);
-    if (result == BN_OK && item->target->type == BN_GGUF_TENSOR_I2S)
-        memcpy(tail, &scale, sizeof(scale));
-    bn_xxh64_add(&sum, tail, left);
-    if (result == BN_OK && left)
-        result = bn_part_write(&c->part, item->data_bytes, tail, left, c->err);
-    if (result == BN_OK)
-        result = report(c, left);
-    uint64_t hash = bn_xxh64_end(&sum);
-    return result == BN_OK ? bn_part_sum(&c->part, hash ? hash : 1, c->err) : result;
 }
 
 static enum bn_result write_all(struct converter *c, const char *to, struct bn_converted *done)
@@ -465,19 +537,40 @@ static enum bn_result write_all(struct converter *c, const char *to, struct bn_c
         .fingerprint = fingerprint(c),
         .resume = c->conversion->resume,
     };
-    enum bn_result result = bn_part_begin(&c->part, c->source.host, &config, c->err);
+    uint32_t threads = bn_work_threads(c->conversion->threads);
+    enum bn_result result = reserve(c, threads);
+    if (result == BN_OK)
+        result = bn_part_begin(&c->part, c->source.host, &config, c->err);
     if (result != BN_OK)
         return result;
-    for (uint64_t i = 0; i < c->part.n_done; i++)
+    size_t begin = (size_t)c->part.n_done;
+    if (c->head && !c->head->copied && begin < c->n_items && begin > (size_t)(c->head - c->items))
+        begin = (size_t)(c->head - c->items); // its scale is needed
+    for (uint64_t i = 0; i < begin; i++)
         done->kept += c->bytes[i];
-    result = report(c, done->kept);
-    while (c->part.n_done < c->n_items && result == BN_OK)
-        result = write_item(c, &c->items[c->part.n_done]);
+    result = report(c, done->kept, c->err);
+    if (result == BN_OK)
+        result = write_parts(c, begin, threads);
     if (result == BN_OK)
         result = bn_part_end(&c->part, c->err);
     done->bytes = config.total;
     bn_part_close(&c->part, result == BN_ERR_CANCELLED || result == BN_ERR_IO);
     return result;
+}
+
+static void finish(struct converter *c)
+{
+    for (size_t i = 0; i < COUNT(c->slots); i++) {
+        bn_rows_free(c->source.host, &c->slots[i].room);
+        bn_free(c->source.host, c->slots[i].row);
+        bn_free(c->source.host, c->slots[i].scan);
+    }
+    bn_free(c->source.host, c->items);
+    bn_free(c->source.host, c->offsets);
+    bn_free(c->source.host, c->bytes);
+    bn_free(c->source.host, c->scan_info);
+    bn_key_blob_finish(&c->keys);
+    bn_source_close(&c->source);
 }
 
 enum bn_result bn_convert(struct bn_runtime *runtime, const char *from, const char *to,
@@ -502,60 +595,6 @@ enum bn_result bn_convert(struct bn_runtime *runtime, const char *from, const ch
     done->n_tensors = c.n_items;
     for (size_t i = 0; result == BN_OK && i < c.n_items; i++)
         done->n_copied += c.items[i].copied;
-    bn_free(c.source.host, c.items);
-    bn_free(c.source.host, c.offsets);
-    bn_free(c.source.host, c.bytes);
-    bn_free(c.source.host, c.made);
-    bn_free(c.source.host, c.permuted);
-    bn_free(c.source.host, c.trits);
-    bn_free(c.source.host, c.stripe);
-    bn_key_blob_finish(&c.keys);
-    bn_source_close(&c.source);
-    return result;
-}
-
-static enum bn_result compare_sums(const struct bn_gguf *gguf, const struct bn_gguf_key *key,
-                                   bool (*progress)(void *user, uint64_t done, uint64_t total), void *user,
-                                   struct bn_error *err)
-{
-    uint64_t done = 0;
-    for (uint32_t i = 0; i < gguf->n_tensors; i++) {
-        const struct bn_gguf_tensor *tensor = &gguf->tensors[i];
-        uint64_t stored;
-        memcpy(&stored, key->data + i * sizeof(stored), sizeof(stored));
-        uint64_t sum = bn_tensor_sum(gguf->data + tensor->offset, (size_t)tensor->room);
-        if (sum != stored)
-            return bn_gguf_fail(gguf, BN_ERR_MODEL, &tensor->name, tensor->offset, err,
-                                "the data does not have the checksum that was stored with it");
-        done += tensor->room;
-        if (progress && !progress(user, done, gguf->size))
-            return bn_fail(err, BN_ERR_CANCELLED, "interrupted");
-    }
-    return BN_OK;
-}
-
-enum bn_result bn_verify(struct bn_runtime *runtime, const char *path,
-                         bool (*progress)(void *user, uint64_t done, uint64_t total), void *user, uint64_t *n,
-                         struct bn_error *err)
-{
-    struct bn_checkpoint checkpoint;
-    const struct bn_gguf_key *key;
-    *n = 0;
-    enum bn_result result = bn_checkpoint_open(&checkpoint, &runtime->host, path, true, err);
-    if (result != BN_OK)
-        return result;
-    const struct bn_gguf *gguf = &checkpoint.gguf;
-    result = bn_gguf_get_array(gguf, SUMS_KEY, false, BN_GGUF_U64, &key, err);
-    if (result == BN_OK && !key)
-        result = bn_fail_at(err, BN_ERR_NOT_FOUND, path, SUMS_KEY, UINT64_MAX,
-                            "has no checksums: files that bitnet-convert wrote have them");
-    if (result == BN_OK && key->count != gguf->n_tensors)
-        result = bn_gguf_fail(gguf, BN_ERR_MODEL, &key->name, key->offset, err,
-                              "%" PRIu64 " checksums of %" PRIu32 " tensors", key->count, gguf->n_tensors);
-    if (result == BN_OK)
-        result = compare_sums(gguf, key, progress, user, err);
-    if (result == BN_OK)
-        *n = gguf->n_tensors;
-    bn_checkpoint_close(&checkpoint);
+    finish(&c);
     return result;
 }

@@ -5,6 +5,8 @@
 #include <bitnet/model.h>
 #include <bitnet/op.h>
 
+#define BN_SUMS_KEY "bitnet.checksums" // of GGUF, an array of u64; of safetensors, in the metadata, digits
+
 // What a tensor may become.
 struct bn_target {
     const char *name; // "i2_s"
@@ -25,7 +27,8 @@ struct bn_conversion {
     bool lossy;                      // scales and floats may be rounded, and several scales become their mean
     uint64_t scan_from;              // a head of this many bytes or more gets its scan copy beside it; 0: none does
     bool resume;                     // go on with what an earlier attempt has left
-    // Called now and then; false stops the work with BN_ERR_CANCELLED. May be NULL.
+    uint32_t threads;                // of the work; 0: as many as there are CPUs, at most 8
+    // Called now and then, on any thread, never on two at once; false stops the work with BN_ERR_CANCELLED. May be NULL.
     bool (*progress)(void *user, uint64_t done, uint64_t total);
     void *user;
 };
@@ -41,7 +44,7 @@ struct bn_converted {
 // Writes the model at `from` to the file `to`, which is replaced if it exists. The file appears under its name only when it is
 // complete; until then it is `to`.part. That is left for a later call with `resume` if the work was stopped, or could not be
 // finished because the disk is full, and removed after other failures.
-// Memory: the largest tensor, and a little. Errors: those of bn_model_open; BN_ERR_UNSUPPORTED also for what `to` cannot hold without
+// Memory: the keys, and a few rows for each thread. Errors: those of bn_model_open; BN_ERR_UNSUPPORTED also for what `to` cannot hold without
 //   loss; BN_ERR_IO, BN_ERR_CANCELLED.
 enum bn_result bn_convert(struct bn_runtime *runtime, const char *from, const char *to,
                           const struct bn_conversion *conversion, struct bn_converted *done, struct bn_error *err);

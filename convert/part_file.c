@@ -15,6 +15,7 @@
 
 #define BLOCK (1u << 20)
 #define COUNT_AT 8 // of the number of tensors
+#define SUM_DIGITS 16
 
 static enum bn_result fail(const struct bn_part *part, struct bn_error *err, const char *what)
 {
@@ -30,7 +31,31 @@ uint64_t bn_tensor_sum(const void *data, size_t bytes)
     return sum ? sum : 1;
 }
 
-static enum bn_result write_at(struct bn_part *part, uint64_t at, const void *data, size_t bytes, struct bn_error *err)
+void bn_sum_text(uint64_t sum, char text[17])
+{
+    snprintf(text, SUM_DIGITS + 1, "%016" PRIx64, sum);
+}
+
+uint64_t bn_sum_of_text(const char *text)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < SUM_DIGITS; i++) {
+        static const char digits[] = "0123456789abcdef";
+        const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
+        if (!digit)
+            return 0;
+        sum = sum << 4 | (uint64_t)(digit - digits);
+    }
+    return sum;
+}
+
+static size_t sum_bytes(const struct bn_part_config *config)
+{
+    return config->text ? SUM_DIGITS : sizeof(uint64_t);
+}
+
+static enum bn_result write_at(const struct bn_part *part, uint64_t at, const void *data, size_t bytes,
+                               struct bn_error *err)
 {
     const uint8_t *from = data;
     while (bytes) {
@@ -91,9 +116,9 @@ static uint64_t find_done(const struct bn_part *part, uint8_t *head, uint8_t *bl
 {
     const struct bn_part_config *config = &part->config;
     uint8_t start[COUNT_AT + 8];
-    size_t sums = (size_t)config->n_tensors * sizeof(uint64_t), after = config->sums_at + sums;
+    size_t sums = (size_t)config->n_tensors * sum_bytes(config), after = config->sums_at + sums;
     mark(part, start);
-    if (!read_at(part, 0, head, config->head_bytes))
+    if (config->sums_at == 0 || !read_at(part, 0, head, config->head_bytes))
         return 0;
     // The end was reached, but not the name; or it was not.
     bool complete = memcmp(head, config->head, sizeof(start)) == 0;
@@ -102,8 +127,10 @@ static uint64_t find_done(const struct bn_part *part, uint8_t *head, uint8_t *bl
         memcmp(head + after, config->head + after, config->head_bytes - after) != 0)
         return 0;
     for (uint64_t i = 0; i < config->n_tensors; i++) {
+        const uint8_t *stored = head + config->sums_at + i * sum_bytes(config);
         uint64_t sum;
-        memcpy(&sum, head + config->sums_at + i * sizeof(sum), sizeof(sum));
+        memcpy(&sum, stored, sizeof(sum));
+        sum = config->text ? bn_sum_of_text((const char *)stored) : sum;
         if (sum == 0 || !same_sum(part, i, sum, block))
             return i;
     }
@@ -200,15 +227,26 @@ enum bn_result bn_part_begin(struct bn_part *part, const struct bn_host *host, c
     return result;
 }
 
-enum bn_result bn_part_write(struct bn_part *part, uint64_t at, const void *data, size_t bytes, struct bn_error *err)
+enum bn_result bn_part_write(const struct bn_part *part, uint64_t tensor, uint64_t at, const void *data, size_t bytes,
+                             struct bn_error *err)
 {
-    return write_at(part, part->config.offsets[part->n_done] + at, data, bytes, err);
+    return write_at(part, part->config.offsets[tensor] + at, data, bytes, err);
 }
 
-enum bn_result bn_part_sum(struct bn_part *part, uint64_t sum, struct bn_error *err)
+enum bn_result bn_part_sum(const struct bn_part *part, uint64_t tensor, uint64_t sum, struct bn_error *err)
 {
-    uint64_t at = part->config.sums_at + part->n_done++ * sizeof(sum);
-    return write_at(part, at, &sum, sizeof(sum), err);
+    const struct bn_part_config *config = &part->config;
+    uint64_t at = config->sums_at + tensor * sum_bytes(config);
+    char text[SUM_DIGITS + 1];
+    if (config->sums_at == 0)
+        return BN_OK;
+    bn_sum_text(sum, text);
+    return config->text ? write_at(part, at, text, SUM_DIGITS, err) : write_at(part, at, &sum, sizeof(sum), err);
+}
+
+enum bn_result bn_part_hole(const struct bn_part *part, struct bn_error *err)
+{
+    return ftruncate(part->fd, (off_t)part->config.total) == 0 ? BN_OK : fail(part, err, "cannot be written");
 }
 
 enum bn_result bn_part_end(struct bn_part *part, struct bn_error *err)

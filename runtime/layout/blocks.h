@@ -57,70 +57,80 @@ static inline void bn_store_eight(void *to, uint64_t word)
     memcpy(to, &word, sizeof(word));
 }
 
-static inline uint64_t bn_trits_of(uint64_t codes)
+// Expressions, of such a word or of a vector of two.
+#define BN_TRITS_OF(codes) ((((codes) | BN_EIGHT(0x80)) - BN_EIGHT(1)) ^ BN_EIGHT(0x80))
+#define BN_CODES_OF(trits) ((((trits) ^ BN_EIGHT(0x80)) + BN_EIGHT(1)) & BN_EIGHT(3))
+#define BN_CODE_3(word) ((word) & (word) >> 1 & BN_EIGHT(0x55)) // both bits of any code
+
+typedef uint64_t bn_two __attribute__((vector_size(16))); // what every machine has
+
+static inline bn_two bn_load_two(const void *from)
 {
-    return ((codes | BN_EIGHT(0x80)) - BN_EIGHT(1)) ^ BN_EIGHT(0x80);
+    bn_two words;
+    memcpy(&words, from, sizeof(words));
+    return words;
 }
 
-static inline uint64_t bn_codes_of(uint64_t trits)
+static inline void bn_store_two(void *to, bn_two words)
 {
-    return ((trits ^ BN_EIGHT(0x80)) + BN_EIGHT(1)) & BN_EIGHT(3);
+    memcpy(to, &words, sizeof(words));
 }
 
-// Both bits of any code.
-static inline uint64_t bn_code_3(uint64_t word)
-{
-    return word & word >> 1 & BN_EIGHT(0x55);
-}
-
-// Blocks of 4 * quarter columns in `quarter` bytes, a multiple of 8: byte j holds columns j, quarter + j, ..., whose codes begin at
+// Blocks of 4 * quarter columns in `quarter` bytes, a multiple of 16: byte j holds columns j, quarter + j, ..., whose codes begin at
 // bit `first`, and go up or down. The result is not 0 if an unused code is met.
 static inline uint64_t bn_quarters_unpack(const uint8_t *data, unsigned quarter, int first, int step, int8_t *trits)
 {
-    uint64_t bad = 0;
-    for (unsigned j = 0; j < quarter; j += 8) {
-        uint64_t word = bn_load_eight(data + j);
-        bad |= bn_code_3(word);
-        for (int l = 0; l < 4; l++)
-            bn_store_eight(trits + (unsigned)l * quarter + j, bn_trits_of(word >> (first + l * step) & BN_EIGHT(3)));
+    bn_two bad = {0};
+    for (unsigned j = 0; j < quarter; j += 16) {
+        bn_two words = bn_load_two(data + j);
+        bad |= BN_CODE_3(words);
+        for (int l = 0; l < 4; l++) {
+            bn_two codes = words >> (first + l * step) & BN_EIGHT(3);
+            bn_store_two(trits + (unsigned)l * quarter + j, BN_TRITS_OF(codes));
+        }
     }
-    return bad;
+    return bad[0] | bad[1];
 }
 
 static inline void bn_quarters_pack(const int8_t *trits, unsigned quarter, int first, int step, uint8_t *data)
 {
-    for (unsigned j = 0; j < quarter; j += 8) {
-        uint64_t word = 0;
-        for (int l = 0; l < 4; l++)
-            word |= bn_codes_of(bn_load_eight(trits + (unsigned)l * quarter + j)) << (first + l * step);
-        bn_store_eight(data + j, word);
+    for (unsigned j = 0; j < quarter; j += 16) {
+        bn_two words = {0};
+        for (int l = 0; l < 4; l++) {
+            bn_two part = bn_load_two(trits + (unsigned)l * quarter + j);
+            words |= BN_CODES_OF(part) << (first + l * step);
+        }
+        bn_store_two(data + j, words);
     }
 }
 
 // Columns that have their bits at `shift` in a byte each; the same result, and the other bits of the bytes stay.
-static inline uint64_t bn_field_unpack(const uint8_t *data, uint64_t cols, unsigned shift, int8_t *trits)
+static inline uint64_t bn_field_unpack(const uint8_t *data, uint64_t cols, int shift, int8_t *trits)
 {
-    uint64_t bad = 0, c = 0;
-    for (; c + 8 <= cols; c += 8) {
-        uint64_t codes = bn_load_eight(data + c) >> shift & BN_EIGHT(3);
-        bad |= bn_code_3(codes);
-        bn_store_eight(trits + c, bn_trits_of(codes));
+    bn_two bad = {0};
+    uint64_t c = 0, other = 0;
+    for (; c + 16 <= cols; c += 16) {
+        bn_two codes = bn_load_two(data + c) >> shift & BN_EIGHT(3);
+        bad |= BN_CODE_3(codes);
+        bn_store_two(trits + c, BN_TRITS_OF(codes));
     }
     for (; c < cols; c++) {
         unsigned code = data[c] >> shift & 3;
-        bad |= code == 3;
+        other |= code == 3;
         trits[c] = (int8_t)(code - 1);
     }
-    return bad;
+    return other | bad[0] | bad[1];
 }
 
-static inline void bn_field_pack(const int8_t *trits, uint64_t cols, unsigned shift, uint8_t *data)
+static inline void bn_field_pack(const int8_t *trits, uint64_t cols, int shift, uint8_t *data)
 {
     uint64_t c = 0, others = ~(BN_EIGHT(3) << shift);
-    for (; c + 8 <= cols; c += 8)
-        bn_store_eight(data + c, (bn_load_eight(data + c) & others) | bn_codes_of(bn_load_eight(trits + c)) << shift);
+    for (; c + 16 <= cols; c += 16) {
+        bn_two part = bn_load_two(trits + c);
+        bn_store_two(data + c, (bn_load_two(data + c) & others) | BN_CODES_OF(part) << shift);
+    }
     for (; c < cols; c++)
-        data[c] = (uint8_t)((data[c] & ~(3u << shift)) | (unsigned)(trits[c] + 1) << shift);
+        data[c] = (uint8_t)((data[c] & ~(3 << shift)) | (trits[c] + 1) << shift);
 }
 
 #endif

@@ -89,12 +89,12 @@ bool bn_i2s_c_unpack(const uint8_t *data, uint64_t rows, uint64_t cols, uint64_t
 {
     uint64_t bad = 0;
     for (uint64_t r = r0; r < r1; r++, trits += cols)
-        bad |= bn_field_unpack(data + r / 4 * cols, cols, 6 - 2 * (unsigned)(r % 4), trits);
+        bad |= bn_field_unpack(data + r / 4 * cols, cols, 6 - 2 * (int)(r % 4), trits);
     return bad == 0;
 }
 
 void bn_i2s_c_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint64_t r0, uint64_t r1, uint8_t *data)
 {
     for (uint64_t r = r0; r < r1; r++, trits += cols)
-        bn_field_pack(trits, cols, 6 - 2 * (unsigned)(r % 4), data + r / 4 * cols);
+        bn_field_pack(trits, cols, 6 - 2 * (int)(r % 4), data + r / 4 * cols);
 }

@@ -119,9 +119,9 @@ bool bn_iq2_bn_r4_unpack(const uint8_t *data, uint64_t rows, uint64_t cols, uint
             uint32_t four;
             memcpy(&four, codes, sizeof(four));
             uint64_t word = four | (uint64_t)four << 30; // its upper half is the fours' next codes
-            bad |= bn_code_3(four);
-            bn_store_eight(trits, bn_trits_of(word & BN_EIGHT(3)));
-            bn_store_eight(trits + 8, bn_trits_of(word >> 4 & BN_EIGHT(3)));
+            bad |= BN_CODE_3(four);
+            bn_store_eight(trits, BN_TRITS_OF(word & BN_EIGHT(3)));
+            bn_store_eight(trits + 8, BN_TRITS_OF(word >> 4 & BN_EIGHT(3)));
         }
     }
     return bad == 0;
@@ -132,7 +132,7 @@ void bn_iq2_bn_r4_pack(const int8_t *trits, uint64_t rows, uint64_t cols, uint64
     for (uint64_t r = r0; r < r1; r++) {
         uint8_t *codes = data + r4_codes(cols, r);
         for (uint64_t c = 0; c < cols; c += 16, codes += 16, trits += 16) {
-            uint64_t word = bn_codes_of(bn_load_eight(trits)) | bn_codes_of(bn_load_eight(trits + 8)) << 4;
+            uint64_t word = BN_CODES_OF(bn_load_eight(trits)) | BN_CODES_OF(bn_load_eight(trits + 8)) << 4;
             uint32_t four = (uint32_t)(word | word >> 30);
             memcpy(codes, &four, sizeof(four));
         }

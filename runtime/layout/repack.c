@@ -18,6 +18,8 @@ struct repacker {
     float *row;      // [2][cols], of layouts of floats
     int8_t *trits;   // [STRIPE][cols]
     struct bn_repack_sum sum;
+    float checked; // a scale, and whether it can be kept
+    bool exact;
     struct bn_error *err;
 };
 
@@ -96,9 +98,12 @@ static enum bn_result write_scale(struct repacker *rp, uint64_t r, uint64_t g, c
         return BN_OK;
     }
     float product = scale * outer;
-    bool exact = fmaf(scale, outer, -product) == 0 &&
-                 (rp->out->home != BN_HOME_F16 || bn_f16_to_f32(bn_f32_to_f16(product)) == product);
-    if (!exact && rp->loss == BN_REPACK_EXACT)
+    if (scale != rp->checked) { // else the one of the group before
+        rp->exact = fmaf(scale, outer, -product) == 0 &&
+                    (rp->out->home != BN_HOME_F16 || bn_f16_to_f32(bn_f32_to_f16(product)) == product);
+        rp->checked = scale;
+    }
+    if (!rp->exact && rp->loss == BN_REPACK_EXACT)
         return refuse(rp, r, "one would be rounded");
     if (!isfinite(product) || (rp->out->home == BN_HOME_F16 && fabsf(product) > 65504))
         return refuse(rp, r, "one is too large");
@@ -276,6 +281,7 @@ enum bn_result bn_repack_rows(const struct bn_matrix *from, uint64_t r0, uint64_
                               enum bn_repack_loss loss, void *memory, struct bn_error *err)
 {
     struct repacker rp = {.from = from, .to = to, .loss = loss, .r0 = r0, .r1 = r1, .row = memory, .err = err};
+    rp.checked = NAN;
     rp.trits = (int8_t *)(rp.row + 2 * from->cols);
     rp.in = bn_layout_get(from->layout);
     rp.out = bn_layout_get(to->layout);

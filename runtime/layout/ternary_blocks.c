@@ -4,74 +4,86 @@
 
 enum { TQ_COLS = 256, Q2_COLS = 64, PQ_COLS = 128 };
 enum { TQ1_BYTES = 54, TQ2_BYTES = 66, Q2_BYTES = 18, PQ2_BYTES = 34, PTQ1_BYTES = 28 };
+#define LOW_HALVES 0x00ff00ff00ff00ffu
 
 // In base 3 a byte holds five trits, or four, the first one as its most significant digit. A run of `bytes` bytes holds the
-// first digits of all of them, then the second ones, and so on.
-struct run {
-    unsigned bytes, digits;
-};
-#define LOW_HALVES 0x00ff00ff00ff00ffu
-static const struct run tq1_runs[] = {{32, 5}, {16, 5}, {4, 4}, {0, 0}};
-static const struct run ptq1_runs[] = {{16, 5}, {8, 5}, {2, 4}, {0, 0}};
-
-// Eight bytes at a time, or as many as the run has, as numbers of 16 bits.
-static void unpack_runs(const struct run *run, const uint8_t *data, int8_t *trits)
+// first digits of all of them, then the second ones, and so on. Sixteen bytes at a time, or as many as the run has, as numbers of 16 bits;
+// inline, so that compilers know the figures.
+static inline void unpack_run(unsigned bytes, unsigned n_digits, const uint8_t *data, int8_t *trits)
 {
-    for (; run->bytes; data += run->bytes, trits += run->bytes * run->digits, run++) {
-        for (unsigned m = 0; m < run->bytes; m += 8) {
-            unsigned width = run->bytes - m < 8 ? run->bytes - m : 8;
-            uint64_t word = 0, even, odd;
-            memcpy(&word, data + m, width);
-            even = word & LOW_HALVES;
-            odd = word >> 8 & LOW_HALVES;
-            for (unsigned n = 0; n < run->digits; n++) {
-                even = (even & LOW_HALVES) * 3;
-                odd = (odd & LOW_HALVES) * 3;
-                uint64_t eight = bn_trits_of((even >> 8 & LOW_HALVES) | (odd & ~LOW_HALVES));
-                memcpy(trits + n * run->bytes + m, &eight, width);
-            }
+    const unsigned width = bytes < 16 ? bytes : 16;
+    for (unsigned m = 0; m < bytes; m += width) {
+        bn_two words = {0}, even, odd;
+        memcpy(&words, data + m, width);
+        even = words;
+        odd = words >> 8;
+        for (unsigned n = 0; n < n_digits; n++) {
+            even &= LOW_HALVES;
+            odd &= LOW_HALVES;
+            even += even + even;
+            odd += odd + odd;
+            bn_two codes = (even >> 8 & LOW_HALVES) | (odd & ~LOW_HALVES);
+            codes = BN_TRITS_OF(codes);
+            memcpy(trits + n * bytes + m, &codes, width);
         }
     }
 }
 
-static void pack_runs(const struct run *run, const int8_t *trits, uint8_t *data)
+typedef uint16_t halves __attribute__((vector_size(16)));
+
+// bn_base3_byte: the number and, rounded up, 13 / 243 of it; 7 / 128 of it is that or one less.
+static inline halves bytes_of(halves numbers)
 {
-    for (; run->bytes; trits += run->bytes * run->digits, data += run->bytes, run++) {
-        for (unsigned m = 0; m < run->bytes; m += 8) {
-            unsigned width = run->bytes - m < 8 ? run->bytes - m : 8;
-            uint64_t numbers = 0;
-            for (unsigned n = 0; n < 5; n++) {
-                uint64_t eight = BN_EIGHT(0xff); // codes of 0
-                if (n < run->digits)
-                    memcpy(&eight, trits + n * run->bytes + m, width);
-                numbers = numbers * 3 + bn_codes_of(eight); // at most 242 in each byte
-            }
-            for (unsigned i = 0; i < width; i++)
-                data[m + i] = bn_base3_byte((unsigned)(numbers >> 8 * i & 0xff));
+    halves part = numbers * 7 >> 7;
+    return numbers + part - (halves)(part * 243 < numbers * 13); // true is -1
+}
+
+static inline void pack_run(unsigned bytes, unsigned n_digits, const int8_t *trits, uint8_t *data)
+{
+    const unsigned width = bytes < 16 ? bytes : 16;
+    for (unsigned m = 0; m < bytes; m += width) {
+        bn_two numbers = {0};
+        for (unsigned n = 0; n < 5; n++) {
+            bn_two digits = {BN_EIGHT(0xff), BN_EIGHT(0xff)}; // whose codes are 0
+            if (n < n_digits)
+                memcpy(&digits, trits + n * bytes + m, width);
+            numbers = numbers + numbers + numbers + BN_CODES_OF(digits); // at most 242 in each byte
         }
+        halves even = bytes_of((halves)(numbers & LOW_HALVES));
+        halves odd = bytes_of((halves)(numbers >> 8 & LOW_HALVES));
+        even |= odd << 8;
+        memcpy(data + m, &even, width);
     }
 }
 
 static bool tq1_unpack(const uint8_t *block, int8_t *trits)
 {
-    unpack_runs(tq1_runs, block, trits);
+    unpack_run(32, 5, block, trits);
+    unpack_run(16, 5, block + 32, trits + 160);
+    unpack_run(4, 4, block + 48, trits + 240);
     return true;
 }
 
 static void tq1_pack(const int8_t *trits, uint8_t *block)
 {
-    pack_runs(tq1_runs, trits, block);
+    pack_run(32, 5, trits, block);
+    pack_run(16, 5, trits + 160, block + 32);
+    pack_run(4, 4, trits + 240, block + 48);
 }
 
 static bool ptq1_unpack(const uint8_t *block, int8_t *trits)
 {
-    unpack_runs(ptq1_runs, block, trits);
+    unpack_run(16, 5, block, trits);
+    unpack_run(8, 5, block + 16, trits + 80);
+    unpack_run(2, 4, block + 24, trits + 120);
     return true;
 }
 
 static void ptq1_pack(const int8_t *trits, uint8_t *block)
 {
-    pack_runs(ptq1_runs, trits, block);
+    pack_run(16, 5, trits, block);
+    pack_run(8, 5, trits + 80, block + 16);
+    pack_run(2, 4, trits + 120, block + 24);
 }
 
 // Two halves of 128: bits 2l of byte m are column 32 l + m.
@@ -92,10 +104,10 @@ static bool q2_unpack(const uint8_t *codes, unsigned cols, int8_t *trits)
     uint64_t bad = 0;
     for (unsigned j = 0; j < cols; j += 8) {
         uint64_t word = codes[j / 4] | (uint64_t)codes[j / 4 + 1] << 32;
-        bad |= bn_code_3(word);
+        bad |= BN_CODE_3(word);
         word = (word | word << 12) & 0x000f000f000f000fu;
         word = (word | word << 6) & BN_EIGHT(3);
-        bn_store_eight(trits + j, bn_trits_of(word));
+        bn_store_eight(trits + j, BN_TRITS_OF(word));
     }
     return bad == 0;
 }
@@ -103,7 +115,7 @@ static bool q2_unpack(const uint8_t *codes, unsigned cols, int8_t *trits)
 static void q2_pack(const int8_t *trits, unsigned cols, uint8_t *codes)
 {
     for (unsigned j = 0; j < cols; j += 8) {
-        uint64_t word = bn_codes_of(bn_load_eight(trits + j));
+        uint64_t word = BN_CODES_OF(bn_load_eight(trits + j));
         word = (word | word >> 6) & 0x000f000f000f000fu;
         word |= word >> 12;
         codes[j / 4] = (uint8_t)word;

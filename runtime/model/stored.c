@@ -1,13 +1,16 @@
 // What a tensor's data is: type numbers collide between projects, and only the room that a tensor has can tell.
 #include <inttypes.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "runtime/base/fail.h"
+#include "runtime/base/thread.h"
 #include "runtime/model/load.h"
 
-#define I2S_TAIL 32 // after the codes: the f32 scale, then 28 bytes that mean nothing
+#define SEARCH_STRIPE (256u << 10) // bytes
+#define I2S_TAIL 32                // after the codes: the f32 scale, then 28 bytes that mean nothing
 
 // A number may stand for several layouts, and one layout have several numbers.
 static const struct row {
@@ -147,11 +150,39 @@ static enum bn_result check_size(struct bn_load *load, const struct row *row, co
     return fits(load, row, found) ? BN_OK : fail(load, BN_ERR_UNSUPPORTED, found, message);
 }
 
+// Code 3, looked for on several threads.
+struct search {
+    const uint8_t *data;
+    uint64_t bytes;
+    _Atomic uint64_t found; // the first one; `bytes` if there is none
+};
+
+static void search_stripes(void *context, uint64_t begin, uint64_t end)
+{
+    struct search *search = context;
+    uint64_t first = begin * SEARCH_STRIPE, last = end * SEARCH_STRIPE;
+    last = last < search->bytes ? last : search->bytes;
+    uint64_t at = first + bn_i2s_find_code_3(search->data + first, last - first), found = search->found;
+    while (at < last && at < found && !atomic_compare_exchange_weak(&search->found, &found, at))
+        ;
+}
+
+static uint64_t find_code_3(const uint8_t *data, uint64_t bytes)
+{
+    struct search search = {.data = data, .bytes = bytes, .found = bytes};
+    uint64_t stripes = (bytes + SEARCH_STRIPE - 1) / SEARCH_STRIPE;
+    if (stripes > 2)
+        bn_parallel(stripes, search_stripes, &search);
+    else
+        search_stripes(&search, 0, stripes);
+    return search.found;
+}
+
 // I2_S: its scale, and what scanning tells at the speed of memory.
 static enum bn_result read_i2s(struct bn_load *load, const struct bn_gguf_tensor *found, struct bn_tensor *tensor)
 {
     memcpy(&tensor->scale, tensor->data + tensor->bytes, sizeof(tensor->scale));
-    uint64_t bad = bn_i2s_find_code_3(tensor->data, tensor->bytes);
+    uint64_t bad = find_code_3(tensor->data, tensor->bytes);
     if (bad < tensor->bytes)
         return bn_gguf_fail(load->gguf, BN_ERR_MODEL, &found->name, tensor->offset + bad, load->err,
                             "a weight has the unused code 3");

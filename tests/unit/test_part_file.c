@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "convert/part_file.h"
+#include "convert/work.h"
 #include "convert/xxh64.h"
 #include "runtime/base/runtime.h"
 
@@ -36,8 +37,8 @@ static struct bn_part_config config_of(bool resume)
 
 static void write_tensor(struct bn_part *part, int i)
 {
-    ck_assert_int_eq(bn_part_write(part, 0, data[i], TENSOR, NULL), BN_OK);
-    ck_assert_int_eq(bn_part_sum(part, bn_tensor_sum(data[i], TENSOR), NULL), BN_OK);
+    ck_assert_int_eq(bn_part_write(part, (uint64_t)i, 0, data[i], TENSOR, NULL), BN_OK);
+    ck_assert_int_eq(bn_part_sum(part, (uint64_t)i, bn_tensor_sum(data[i], TENSOR), NULL), BN_OK);
 }
 
 // Of the reference implementation.
@@ -118,6 +119,56 @@ START_TEST(test_two_writers)
 }
 END_TEST
 
+// What the calls of a piece may rely on.
+enum { PIECES = 500 };
+struct seen {
+    _Atomic int made, written;
+    int ordered, ended;
+    int fails; // piece whose `order` fails; -1: none
+    bool right;
+};
+
+static enum bn_result make(void *user, uint32_t thread, uint64_t piece, struct bn_error *err)
+{
+    ((struct seen *)user)->made++;
+    return BN_OK;
+}
+
+static enum bn_result order(void *user, uint32_t thread, uint64_t piece, struct bn_error *err)
+{
+    struct seen *seen = user;
+    seen->right = seen->right && piece == (uint64_t)seen->ordered && thread < 3;
+    seen->ordered++;
+    return (int)piece == seen->fails ? BN_ERR_MODEL : BN_OK;
+}
+
+static enum bn_result put(void *user, uint32_t thread, uint64_t piece, struct bn_error *err)
+{
+    ((struct seen *)user)->written++;
+    return BN_OK;
+}
+
+static enum bn_result end(void *user, uint32_t thread, uint64_t piece, struct bn_error *err)
+{
+    ((struct seen *)user)->ended++;
+    return BN_OK;
+}
+
+START_TEST(test_work)
+{
+    for (int fails = -1; fails < PIECES; fails += 100) {
+        struct seen seen = {.fails = fails, .right = true};
+        const struct bn_work work = {PIECES, 3, &seen, make, order, put, end};
+        ck_assert_int_eq(bn_work_run(&work, NULL), fails < 0 ? BN_OK : BN_ERR_MODEL);
+        ck_assert(seen.right);
+        ck_assert_int_eq(seen.ordered, fails < 0 ? PIECES : fails + 1);
+        ck_assert_int_ge(seen.made, seen.ordered);
+        ck_assert_int_le(seen.ended, seen.ordered - (fails >= 0));
+        ck_assert(fails >= 0 || (seen.written == PIECES && seen.ended == PIECES));
+    }
+}
+END_TEST
+
 int main(void)
 {
     if (!mkdtemp(folder) || bn_runtime_create(NULL, &runtime, NULL) != BN_OK)
@@ -131,6 +182,7 @@ int main(void)
     tcase_add_test(tests, test_goes_on);
     tcase_add_test(tests, test_full_disk);
     tcase_add_test(tests, test_two_writers);
+    tcase_add_test(tests, test_work);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

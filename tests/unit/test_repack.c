@@ -181,6 +181,85 @@ START_TEST(scales_that_are_not_finite_are_seen)
 }
 END_TEST
 
+// A matrix in two parts, one of them of two stripes, is the matrix in one: data, scales and scale.
+START_TEST(parts_are_the_whole)
+{
+    enum { ROWS = 52, COLS = 1280, CUT = 32 };
+    struct bn_error err = {0};
+    void *memory = malloc(bn_repack_memory(COLS));
+    int8_t *trits = random_trits((size_t)ROWS * COLS);
+    memset(trits + CUT * COLS, 0, (size_t)(ROWS - CUT) * COLS); // whose scale says nothing
+    for (int in = 0; in < BN_LAYOUT_COUNT; in++) {
+        const struct bn_layout_info *info = bn_layout_get((enum bn_layout)in);
+        if (info->kind != BN_LAYOUT_TERNARY || !bn_layout_bytes(info->layout, ROWS, COLS))
+            continue;
+        struct owned from = new_matrix(info->layout, ROWS, COLS, 0.5f);
+        info->pack(trits, ROWS, COLS, 0, ROWS, from.data);
+        for (uint64_t r = 0; r < ROWS && info->home != BN_HOME_NONE; r++)
+            for (uint64_t g = 0; g < bn_layout_groups(info, COLS); g++) {
+                float scale = r < CUT ? 0.25f : 0.75f;
+                if (info->set_scale)
+                    info->set_scale(from.data, ROWS, COLS, r, g, scale);
+                else
+                    from.scales[r * bn_layout_groups(info, COLS) + g] = scale;
+            }
+        for (int out = 0; out < BN_LAYOUT_COUNT; out++) {
+            const struct bn_layout_info *to = bn_layout_get((enum bn_layout)out);
+            struct owned whole;
+            if (out == BN_LAYOUT_PACKED || out == BN_LAYOUT_TL1 || out == BN_LAYOUT_TL2 ||
+                !bn_layout_bytes(to->layout, CUT, COLS) || !bn_layout_bytes(to->layout, ROWS, COLS) ||
+                !(repack(&from, to->layout, BN_REPACK_EXACT, &whole) == BN_OK || (free_matrix(&whole), false)))
+                continue;
+            struct owned first = new_matrix(to->layout, ROWS, COLS, 0);
+            uint64_t per_row = bn_layout_scales(to->layout, COLS), cut = bn_layout_bytes(to->layout, CUT, COLS);
+            struct bn_repacked a = {.layout = to->layout, .data = first.data, .scales = first.scales};
+            struct bn_repacked b = {.layout = to->layout,
+                                    .data = first.data + cut,
+                                    .scales = first.scales ? first.scales + CUT * per_row : NULL};
+            ck_assert_int_eq(bn_repack_rows(&from.m, 0, CUT, &a, BN_REPACK_EXACT, memory, &err), BN_OK);
+            ck_assert_int_eq(bn_repack_rows(&from.m, CUT, ROWS, &b, BN_REPACK_EXACT, memory, &err), BN_OK);
+            ck_assert_int_eq(bn_repack_join(&from.m, &a, &b, BN_REPACK_EXACT, &err), BN_OK);
+            ck_assert_msg(a.scale == whole.m.scale, "%s to %s: %g, not %g", info->name, to->name, (double)a.scale,
+                          (double)whole.m.scale);
+            ck_assert_mem_eq(first.data, whole.data, bn_layout_bytes(to->layout, ROWS, COLS));
+            if (per_row)
+                ck_assert_mem_eq(first.scales, whole.scales, ROWS * per_row * sizeof(float));
+            free_matrix(&first);
+            free_matrix(&whole);
+        }
+        free_matrix(&from);
+    }
+    free(trits);
+    free(memory);
+}
+END_TEST
+
+// Scales that differ between parts.
+START_TEST(parts_that_differ_are_refused)
+{
+    struct owned from = new_matrix(BN_LAYOUT_IQ2_BN, 32, 64, 1), to = new_matrix(BN_LAYOUT_I2S_B, 32, 64, 1);
+    int8_t *trits = malloc(32 * 64);
+    void *memory = malloc(bn_repack_memory(64));
+    struct bn_error err = {0};
+    memset(trits, 1, 32 * 64);
+    bn_layout_get(BN_LAYOUT_IQ2_BN)->pack(trits, 32, 64, 0, 32, from.data);
+    for (uint64_t r = 0; r < 32; r++)
+        bn_layout_get(BN_LAYOUT_IQ2_BN)->set_scale(from.data, 32, 64, r, 0, r < 16 ? 1 : 3);
+    for (int loss = BN_REPACK_EXACT; loss <= BN_REPACK_LOSSY; loss++) {
+        struct bn_repacked a = {.layout = BN_LAYOUT_I2S_B, .data = to.data}, b = a;
+        ck_assert_int_eq(bn_repack_rows(&from.m, 0, 16, &a, (enum bn_repack_loss)loss, memory, &err), BN_OK);
+        ck_assert_int_eq(bn_repack_rows(&from.m, 16, 32, &b, (enum bn_repack_loss)loss, memory, &err), BN_OK);
+        ck_assert_int_eq(bn_repack_join(&from.m, &a, &b, (enum bn_repack_loss)loss, &err),
+                         loss == BN_REPACK_LOSSY ? BN_OK : BN_ERR_UNSUPPORTED);
+        ck_assert(loss == BN_REPACK_EXACT || a.scale == 2);
+    }
+    free(memory);
+    free(trits);
+    free_matrix(&from);
+    free_matrix(&to);
+}
+END_TEST
+
 int main(void)
 {
     bn_host_init(&host, NULL);
@@ -189,6 +268,8 @@ int main(void)
     tcase_add_test(tcase, scales_that_differ_go_to_narrower_reaches_only);
     tcase_add_test(tcase, what_is_nothing_has_any_scale);
     tcase_add_test(tcase, scales_that_are_not_finite_are_seen);
+    tcase_add_test(tcase, parts_are_the_whole);
+    tcase_add_test(tcase, parts_that_differ_are_refused);
     Suite *suite = suite_create("repack");
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

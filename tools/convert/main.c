@@ -77,6 +77,12 @@ static const struct tool_option options[] = {
     {.names = "--resume",
      TOOL_FLAG(S, resume),
      .help = "go on with OUTPUT.part, which an attempt that was stopped has left"},
+    {.names = "--threads",
+     TOOL_U32(S, threads),
+     .arg = "N",
+     .max = 8,
+     .shown = "one for each CPU, 8 at most",
+     .help = "threads that convert"},
     {.names = "-q --quiet", TOOL_FLAG(S, quiet), .help = "no progress and no figures on stderr"},
 };
 

@@ -40,6 +40,7 @@ int run_conversion(const struct settings *settings, struct bn_runtime *runtime, 
         .scan_from = settings->pack ? BN_SCAN_FROM : 0,
         .lossy = settings->lossy,
         .resume = settings->resume,
+        .threads = (uint32_t)settings->threads,
         .progress = progress_report,
         .user = &progress,
     };

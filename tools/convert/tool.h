@@ -11,6 +11,7 @@
 struct settings {
     const char *synthetic, *architecture, *matrices, *embeddings;
     int order, activation, folder;
+    uint32_t threads;
     uint64_t seed;
     bool inspect, diff, verify, pack, lossy, resume, json, force, quiet;
 };
