@@ -47,6 +47,7 @@ class Json(unittest.TestCase):
             # The model is larger than an eighth of what is read, so this was read between its repetitions.
             self.assertNotIn(row["read_gb_per_second"], (row["read_gb_per_second_4k"], row["read_gb_per_second_huge"]))
             self.assertGreaterEqual(row["read_gb_per_second_best"], row["read_gb_per_second"])
+            self.assertIsNone(row["handoff_ns"])  # one thread
             self.assertAlmostEqual(row["bandwidth_share"], row["achieved_gb_per_second"] / row["read_gb_per_second"], places=6)
             self.assertEqual((row["copy_gb_per_second"], row["dispatches_per_token"]), (None, None))
             self.assertTrue(row["joules_per_token"] is not None or "energy" in row["note"])

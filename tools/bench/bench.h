@@ -99,12 +99,17 @@ struct limits {
     double best_gb[N_PAGES]; // best pass of all loops
     const char *read_loop[N_PAGES];
     double huge_share[N_PAGES]; // of the memory read that lay in huge pages
+    double handoff_ns;          // the larger one of before and after the tests
     double macs;                // int8 multiply-accumulates per second, best pass
     const char *mac_loop;
 };
 
 // Measures, or measures again and adds to what `limits` holds from before. Zero it to start.
 int limits_measure(struct limits *limits, uint32_t threads, size_t mem);
+
+// Nanoseconds in which a word goes from one core to another one and back, of those furthest apart. NaN: one thread, or the
+// cores are busy with other things.
+double handoff_ns(uint32_t threads);
 
 // Reads between the repetitions of a test, so that both see the same machine: memory changes its speed within seconds
 // where others share it. Ownership: probe_open's memory lives until probe_close, which is harmless on a zeroed probe.
@@ -113,7 +118,7 @@ struct probe {
     size_t mem, bytes, n_loops;
     void *mapping;
     uint8_t *data;
-    double seconds[MAX_LOOPS][MAX_PASSES];
+    double seconds[MAX_LOOPS][MAX_PASSES], handoff_ns[MAX_PASSES];
     size_t n;
 };
 int probe_open(struct probe *probe, uint32_t threads, size_t mem, enum pages pages);
@@ -121,6 +126,7 @@ void probe_restart(struct probe *probe);
 int probe_read(struct probe *probe); // one pass of each loop; the first MAX_PASSES count
 // Of the reads since the start: the median pass of the best loop, and the best pass. NaN: there were none.
 void probe_gb(struct probe *probe, double *median, double *best);
+double probe_handoff(struct probe *probe); // median
 void probe_close(struct probe *probe);
 
 // Bytes of anonymous memory in huge pages: of the mapping at `address`, or of the whole process for NULL.
@@ -166,6 +172,7 @@ struct result {
     double macs_per_token;
     double achieved_gb;           // per second, at the median
     double read_gb, read_best_gb; // of the pages that the weights lie in; between the repetitions, if it was read there
+    double handoff_ns;
     double copy_gb;         // per second, read and written, of the device's copy op; where the host's reads say nothing
     double bandwidth_share; // achieved, of what was read or copied
     double submissions, dispatches, host_us; // per token; host_us: a step's time but for what it waits

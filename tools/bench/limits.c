@@ -204,7 +204,8 @@ int probe_read(struct probe *probe)
         if (exit_code)
             return exit_code;
     }
-    probe->n += probe->n < MAX_PASSES;
+    if (probe->n < MAX_PASSES)
+        probe->handoff_ns[probe->n++] = handoff_ns(probe->threads);
     return 0;
 }
 
@@ -216,6 +217,11 @@ void probe_gb(struct probe *probe, double *median, double *best)
         *median = fmax(*median, (double)probe->mem / stats_median(seconds, probe->n) * 1e-9);
         *best = fmax(*best, (double)probe->mem / seconds[0] * 1e-9);
     }
+}
+
+double probe_handoff(struct probe *probe)
+{
+    return stats_median(probe->handoff_ns, probe->n);
 }
 
 void probe_close(struct probe *probe)
@@ -246,6 +252,7 @@ int limits_measure(struct limits *limits, uint32_t threads, size_t mem)
 {
     limits->threads = threads;
     limits->mem = mem;
+    limits->handoff_ns = fmax(limits->handoff_ns > 0 ? limits->handoff_ns : NAN, handoff_ns(threads));
     int exit_code = measure_peak(limits);
     for (int pages = 0; pages < N_PAGES && !exit_code; pages++)
         exit_code = measure_pages(limits, (enum pages)pages);

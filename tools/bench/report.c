@@ -108,9 +108,12 @@ static void print_limits(struct bench *bench)
         print(bench, "%.1f GB/s in huge pages (%s; best pass %.1f; %.0f %% were huge); ", read[PAGES_HUGE],
               l->read_loop[PAGES_HUGE], best[PAGES_HUGE], l->huge_share[PAGES_HUGE] * 100);
         if (l->mac_loop)
-            print(bench, "int8 %.0f GMAC/s (%s)\n", l->macs * 1e-9, l->mac_loop);
+            print(bench, "int8 %.0f GMAC/s (%s)", l->macs * 1e-9, l->mac_loop);
         else
-            print(bench, "int8 not measured: no loop for this processor\n");
+            print(bench, "int8 not measured: no loop for this processor");
+        if (isfinite(l->handoff_ns))
+            print(bench, "; from core to core and back %.0f ns", l->handoff_ns);
+        print(bench, "\n");
     }
 }
 

@@ -106,6 +106,7 @@ static json_t *object_of(const struct bench *bench, const struct result *r)
         {"achieved_gb_per_second", r->achieved_gb},
         {"read_gb_per_second", r->read_gb},
         {"read_gb_per_second_best", r->read_best_gb},
+        {"handoff_ns", r->handoff_ns},
         {"int8_peak_share", r->int8_share},
         {"joules_per_token", r->joules_per_token},
         {"huge_page_share", r->huge_share},
@@ -162,6 +163,7 @@ static json_t *object_of_limits(const struct bench *bench, const struct limits *
     json_object_set_new(object, "read_gb_per_second", tool_json_number(limits->read_gb[pages]));
     json_object_set_new(object, "read_gb_per_second_best", tool_json_number(limits->best_gb[pages]));
     json_object_set_new(object, "loops", loops);
+    json_object_set_new(object, "handoff_ns", tool_json_number(limits->handoff_ns));
     add_limits(object, limits);
     return object;
 }

@@ -215,8 +215,10 @@ static int measure(struct bench *bench, struct run *run, struct result *result)
             ((double)test->n_prompt + test->n_gen) * test->sessions / fmax(seconds, 1e-9);
         total += seconds;
     }
-    if (run->probe)
+    if (run->probe) {
         probe_gb(run->probe, &result->read_gb, &result->read_best_gb);
+        result->handoff_ns = probe_handoff(run->probe);
+    }
     bn_engine_get_stats(run->rig->engine, &last);
     bn_device_get_status(run->rig->device, &device_last);
     double tokens = ((double)test->n_prompt + test->n_gen) * test->sessions * (double)result->n_samples;
@@ -261,6 +263,7 @@ static int run_test(struct bench *bench, struct rig *rig, const struct test *tes
                               .achieved_gb = NAN,
                               .read_gb = NAN,
                               .read_best_gb = NAN,
+                              .handoff_ns = NAN,
                               .copy_gb = NAN,
                               .bandwidth_share = NAN,
                               .int8_share = NAN};
@@ -465,6 +468,7 @@ static void compare_with_limits(struct bench *bench, size_t first, const struct 
         if (limits && !isfinite(result->read_gb)) { // not read between the repetitions
             result->read_gb = limits->read_gb[pages];
             result->read_best_gb = limits->best_gb[pages];
+            result->handoff_ns = limits->handoff_ns;
         }
         result->bandwidth_share = result->achieved_gb / (limits ? result->read_gb : copy_gb);
         if (limits) {
