@@ -23,6 +23,7 @@ enum { BN_KERNEL_DOT = 1, BN_KERNEL_SUBGROUP = 2, BN_KERNEL_COOPMAT = 4 };
     X(TERNARY_FUSED, "ternary_fused", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                              \
     X(TERNARY_TILED, "ternary_tiled", BN_KERNEL_DOT | BN_KERNEL_COOPMAT)                                               \
     X(TERNARY_SCALED, "ternary_scaled", BN_KERNEL_DOT | BN_KERNEL_SUBGROUP)                                            \
+    X(TERNARY_SCALED_TILED, "ternary_scaled_tiled", BN_KERNEL_DOT)                                                     \
     X(ATTENTION, "attention", BN_KERNEL_SUBGROUP)                                                                      \
     X(ATTENTION_JOIN, "attention_join", 0)                                                                             \
     X(HEAD, "head", BN_KERNEL_SUBGROUP)                                                                                \

@@ -12,13 +12,17 @@ enum { MAX_GROUPS = 65535, WORDS_LIMIT = INT32_MAX };
 static const struct {
     uint32_t gpu, software;
 } threads[BN_KERNEL_COUNT] = {
-    [BN_KERNEL_COPY] = {64, 64},          [BN_KERNEL_KV_COPY] = {64, 64},      [BN_KERNEL_EMBED] = {64, 64},
-    [BN_KERNEL_QUANTISE] = {64, 8},       [BN_KERNEL_NORM] = {128, 8},         [BN_KERNEL_ROW_NORM] = {128, 8},
-    [BN_KERNEL_ACTIVATE] = {64, 8},       [BN_KERNEL_ROTATE] = {128, 8},       [BN_KERNEL_APPEND] = {32, 8},
-    [BN_KERNEL_TERNARY] = {64, 8},        [BN_KERNEL_TERNARY_FUSED] = {64, 8}, [BN_KERNEL_TERNARY_SCALED] = {64, 8},
-    [BN_KERNEL_TERNARY_TILED] = {128, 8}, [BN_KERNEL_ATTENTION] = {64, 8},     [BN_KERNEL_ATTENTION_JOIN] = {64, 8},
-    [BN_KERNEL_HEAD] = {64, 8},           [BN_KERNEL_TOP_QUANTISE] = {128, 8}, [BN_KERNEL_TOP_SCAN] = {64, 8},
-    [BN_KERNEL_TOP_SELECT] = {128, 32},   [BN_KERNEL_TOP_RESCORE] = {64, 8},
+    [BN_KERNEL_COPY] = {64, 64},          [BN_KERNEL_KV_COPY] = {64, 64},
+    [BN_KERNEL_EMBED] = {64, 64},         [BN_KERNEL_QUANTISE] = {64, 8},
+    [BN_KERNEL_NORM] = {128, 8},          [BN_KERNEL_ROW_NORM] = {128, 8},
+    [BN_KERNEL_ACTIVATE] = {64, 8},       [BN_KERNEL_ROTATE] = {128, 8},
+    [BN_KERNEL_APPEND] = {32, 8},         [BN_KERNEL_TERNARY] = {64, 8},
+    [BN_KERNEL_TERNARY_FUSED] = {64, 8},  [BN_KERNEL_TERNARY_SCALED] = {64, 8},
+    [BN_KERNEL_TERNARY_TILED] = {128, 8}, [BN_KERNEL_TERNARY_SCALED_TILED] = {128, 8},
+    [BN_KERNEL_ATTENTION] = {64, 8},      [BN_KERNEL_ATTENTION_JOIN] = {64, 8},
+    [BN_KERNEL_HEAD] = {64, 8},           [BN_KERNEL_TOP_QUANTISE] = {128, 8},
+    [BN_KERNEL_TOP_SCAN] = {64, 8},       [BN_KERNEL_TOP_SELECT] = {128, 32},
+    [BN_KERNEL_TOP_RESCORE] = {64, 8},
 };
 
 uint32_t bn_lower_threads(const struct bn_lower_target *target, enum bn_kernel kernel)

@@ -15,6 +15,7 @@ struct bn_lower_target {
     uint32_t shared_bytes; // of a group's memory
     bool whole_rows;       // a work-item takes ternary rows alone, where it has wide vectors and meeting others is dear
     bool tiled;            // there is a kernel "ternary_tiled"
+    bool scaled_tiled;     // there is a kernel "ternary_scaled_tiled"
     bool splits;           // there is a kernel "attention_join", and "attention" splits contexts
 };
 

@@ -1,6 +1,6 @@
 // Products with ternary matrices. These kernels share them: "ternary" for BitNet's own, one scale per tensor and int8 activations;
-// "ternary_tiled", the same for many rows; "ternary_fused", which also norms and quantises its row; "ternary_scaled" for everything
-// else.
+// "ternary_tiled", the same for many rows; "ternary_fused", which also norms and quantises its row; "ternary_scaled" and
+// "ternary_scaled_tiled" for everything else.
 #include "devices/common/lower_impl.h"
 
 enum { MODE_SHIFT = 4, REACH_SHIFT = 8 };                 // in the flags of "ternary_scaled"
@@ -76,6 +76,12 @@ static struct bn_dispatch *begin_product(const struct lowering *l, struct bn_dis
     return d;
 }
 
+// Whether a kernel for many rows is right for these. On a CPU that plays a GPU shared memory is as far away as any.
+static bool many_rows(const struct lowering *l)
+{
+    return !l->target->software && l->op->rows >= TILED_FROM;
+}
+
 // `x` and `scales`: the quantised rows, or the floats and the norm for "ternary_fused".
 static void add_plain(const struct lowering *l, struct bn_dispatch *list, enum bn_kernel kernel,
                       const struct ternary *t, const struct bn_span *x, const struct bn_span *scales)
@@ -120,7 +126,9 @@ static void add_scaled(const struct lowering *l, struct bn_dispatch *list, const
 {
     const struct bn_op *op = l->op;
     uint32_t planes = bn_op_planes(op), batch = op->rows == 1 ? 1 : planes == 2 ? BATCH_OF_PLANES : BATCH;
-    struct bn_dispatch *d = begin_product(l, list, BN_KERNEL_TERNARY_SCALED, t, batch);
+    bool tiled = l->target->scaled_tiled && many_rows(l);
+    enum bn_kernel kernel = tiled ? BN_KERNEL_TERNARY_SCALED_TILED : BN_KERNEL_TERNARY_SCALED;
+    struct bn_dispatch *d = begin_product(l, list, kernel, t, tiled ? LANES * batch : batch);
     uint32_t flags = flags_of(op, t) | t->mode << MODE_SHIFT;
     d->constants[2] = batch;
     d->constants[3] = planes;
@@ -132,13 +140,6 @@ static void add_scaled(const struct lowering *l, struct bn_dispatch *list, const
           &op->w[1].scales, &op->w[2].scales, &op->out, second, third);
     WORDS(d, l->index, op->w[0].rows, op->w[1].rows, op->cols, flags);
     WORDS(d, bits_of(op->w[0].scale), bits_of(op->w[1].scale), bits_of(op->w[2].scale));
-}
-
-// The kernel for rows that are quantised. On a CPU that plays a GPU shared memory is as far away as any.
-static enum bn_kernel kernel_for_rows(const struct lowering *l)
-{
-    bool tiled = l->target->tiled && !l->target->software && l->op->rows >= TILED_FROM;
-    return tiled ? BN_KERNEL_TERNARY_TILED : BN_KERNEL_TERNARY;
 }
 
 uint32_t bn_lower_ternary(const struct lowering *l, struct bn_dispatch *list)
@@ -156,17 +157,18 @@ uint32_t bn_lower_ternary(const struct lowering *l, struct bn_dispatch *list)
         add_scaled(l, &list[0], &t, &op->in3, &none);
         return 1;
     }
+    enum bn_kernel rows_kernel = l->target->tiled && many_rows(l) ? BN_KERNEL_TERNARY_TILED : BN_KERNEL_TERNARY;
     if (t.fused && quantises_itself(l->target, op)) {
         add_plain(l, &list[0], BN_KERNEL_TERNARY_FUSED, &t, &op->in, &op->norm);
         return 1;
     }
     if (!t.fused) {
-        add_plain(l, &list[0], kernel_for_rows(l), &t, &op->in, &op->in2);
+        add_plain(l, &list[0], rows_kernel, &t, &op->in, &op->in2);
         return 1;
     }
     struct bn_span q = l->temporary, scales = part_of(&q, quantised_bytes(op));
     bn_lower_quantise(l, &list[0], &q, &scales);
-    add_plain(l, &list[1], kernel_for_rows(l), &t, &q, &scales);
+    add_plain(l, &list[1], rows_kernel, &t, &q, &scales);
     return 2;
 }
 

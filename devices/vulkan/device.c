@@ -84,6 +84,7 @@ static enum bn_result find_adapter(struct device *device, const struct bn_device
                                  .software = device->adapter.features.software,
                                  .shared_bytes = device->adapter.properties.limits.maxComputeSharedMemorySize,
                                  .tiled = true,
+                                 .scaled_tiled = true,
                                  .splits = true};
     return found ? BN_OK
                  : bn_fail_at(err, BN_ERR_UNAVAILABLE, NULL, info->id, UINT64_MAX, "the device is no longer there");

@@ -26,10 +26,10 @@ void load_weights(Quads w, uint at, uint to)
         s_w[to + 2 * k] = quad >> (6 - 2 * k) & 0x03030303u;
 }
 
-void load_rows(uint first, uint last, uint block)
+void load_rows(uint first, uint last, uint block, uint quads)
 {
     for (uint i = thread(); i < TILE_ROWS * 8; i += THREADS)
-        s_x[i / 8 * STRIDE + i % 8] = p.x.q[min(first + i / 8, last) * (COLS / 16) + 8 * block + i % 8];
+        s_x[i / 8 * STRIDE + i % 8] = p.x.q[min(first + i / 8, last) * quads + 8 * block + i % 8];
 }
 
 coopmat<int, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator> parts[MINE];

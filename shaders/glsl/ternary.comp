@@ -166,36 +166,15 @@ void finish(uint g, uvec2 m, uvec4 r, uint row, ivec4 acc)
 }
 
 #ifdef TILED
-// A workgroup makes a tile: THREADS / 8 groups of weight rows, 8 BATCH rows of activations, of which an invocation has one
-// group and BATCH rows, 8 apart. 128 columns at a time go through shared memory, the weights unpacked to a byte each; rows there
-// are a word longer than that, so that neighbours are in different banks.
-const uint TILE_GROUPS = THREADS / 8, TILE_ROWS = 8 * BATCH;
+#define TILE_PLANES 1
+#define TILE_CODES(codes) (codes)
+#include "tile.glsl"
 #ifdef COOPMAT
 #include "matrices.glsl"
 #else
-const uint QUAD = 4, STRIDE = 33;
-shared uint s_w[4 * TILE_GROUPS * STRIDE], s_x[TILE_ROWS * STRIDE];
 #define clear_parts()
 #define share_parts()
 #define SUMS(n) acc[n]
-
-// Each invocation loads 16 bytes of weights: half a block of a row.
-void load_weights(Quads w, uint at, uint to)
-{
-    uvec4 quad = w.q[at];
-    for (uint k = 0; k < 4; k++)
-        for (uint c = 0; c < 4; c++)
-            s_w[to + 8 * k + c] = quad[c] >> (6 - 2 * k) & 0x03030303u;
-}
-
-void load_rows(uint first, uint last, uint block)
-{
-    for (uint i = thread(); i < TILE_ROWS * 8; i += THREADS) {
-        uvec4 quad = p.x.q[min(first + i / 8, last) * (COLS / 16) + 8 * block + i % 8];
-        for (uint c = 0; c < 4; c++)
-            s_x[i / 8 * STRIDE + 4 * (i % 8) + c] = quad[c];
-    }
-}
 #endif
 
 void make_tile(uint tile, uint first, uint last)
@@ -214,15 +193,13 @@ void make_tile(uint tile, uint first, uint last)
     for (uint block = 0; block < COLS / 128; block++) {
         barrier(); // the block before is done
         load_weights(w, at + 2 * block, to);
-        load_rows(first, last, block);
+        load_rows(first, last, block, COLS / 16);
         barrier();
 #ifdef COOPMAT
         add_block();
 #else
         for (uint i = 0; i < 32; i++) {
-            uint from = mine * STRIDE + i;
-            uvec4 c = uvec4(s_w[from], s_w[from + TILE_GROUPS * STRIDE], s_w[from + 2 * TILE_GROUPS * STRIDE],
-                            s_w[from + 3 * TILE_GROUPS * STRIDE]);
+            uvec4 c = tile_codes(mine, i);
             [[unroll]] for (uint n = 0; n < BATCH; n++)
             {
                 uint x = s_x[(row + 8 * n) * STRIDE + i];

@@ -2,7 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 // Ternary products of the families that ternary.comp does not know: scales of rows or groups of columns, activations in two
 // planes, and the products of BN_OP_QKV without what follows them, which is append.comp's. Weights and invocations are as there;
-// an invocation takes whole blocks of 128 columns, so that the sums of halves of them are exact before a group's scale.
+// an invocation takes whole blocks of 128 columns, so that the sums of halves of them are exact before a group's scale. With TILED
+// for many rows of activations.
 #include "common.glsl"
 #include "dot.glsl"
 #include "reduce.glsl"
@@ -13,7 +14,7 @@ layout(constant_id = 2) const uint BATCH = 1;
 layout(constant_id = 3) const uint PLANES = 1;
 layout(constant_id = 4) const uint GROUPED = 0; // a matrix has scales that reach groups of columns
 const uint MATMUL = 0, GATE_UP = 1, THREE = 2; // modes, the last of three matrices with three results
-const uint GROUPS = THREADS / LANES;
+const uint GROUPS = THREADS / LANES, WIDE = BATCH * PLANES; // rows of int8 that an invocation has
 const uint HAS_ADD = 1; // flags; and those of the activation; the mode in bits 4 and 5, the reaches of scales from 8 on
 
 layout(push_constant, std430) uniform Push
@@ -40,7 +41,13 @@ uint cols()
     return (p.features + 127) / 128 * 128;
 }
 
+#ifdef TILED
+#define TILE_PLANES PLANES
+#define TILE_CODES(codes) ((codes) + 0x7f7f7f7fu ^ 0x80808080u) // less 1 each: the trits, so that no sum of the row is needed
+#include "tile.glsl"
+#else
 #include "lanes.glsl"
+#endif
 
 // What a scale of matrix m reaches: 0 all of it, 1 a row, or so many columns.
 uint reach(uint m)
@@ -87,13 +94,14 @@ vec4 group_scales(uvec2 m, uvec4 r, uint half_block)
 }
 
 // Sums of the rows' integers; where there are groups, of their floats.
-ivec4 acc[BATCH * PLANES];
-vec4 values[BATCH * PLANES];
+ivec4 acc[WIDE];
+vec4 values[WIDE];
 
+#ifndef TILED
 void accumulate(uvec2 m, uvec4 r, uint row, uint last, uint lane)
 {
     Quads a = p.w[m.x], b = p.w[m.y];
-    for (uint n = 0; n < BATCH * PLANES; n++) {
+    for (uint n = 0; n < WIDE; n++) {
         acc[n] = ivec4(0);
         values[n] = vec4(0);
     }
@@ -106,7 +114,7 @@ void accumulate(uvec2 m, uvec4 r, uint row, uint last, uint lane)
             first = group_scales(m, r, 2 * block);
             second = group_scales(m, r, 2 * block + 1);
         }
-        for (uint n = 0; n < BATCH * PLANES; n++) {
+        for (uint n = 0; n < WIDE; n++) {
             uint x_at = (min(row + n / PLANES, last) * PLANES + n % PLANES) * (cols() / 16) + block * 8;
             ivec4 part[2] = {ivec4(0), ivec4(0)};
             for (int k = 0; k < 4; k++)
@@ -130,6 +138,7 @@ void accumulate(uvec2 m, uvec4 r, uint row, uint last, uint lane)
         }
     }
 }
+#endif
 
 float row_scale(uint row)
 {
@@ -174,6 +183,76 @@ void finish(uint g, uvec2 m, uvec4 r, uint row, vec4 sums)
     }
 }
 
+#ifdef TILED
+// Adds the products of the block's half that is in shared memory.
+void add_half(uvec2 m, uvec4 r, uint mine, uint row, uint half_block)
+{
+    ivec4 part[WIDE];
+    for (uint n = 0; n < WIDE; n++)
+        part[n] = ivec4(0);
+    for (uint i = half_block % 2 * 16; i < half_block % 2 * 16 + 16; i++) {
+        uvec4 w = tile_codes(mine, i);
+        [[unroll]] for (uint n = 0; n < WIDE; n++)
+        {
+            uint x = s_x[((row + 8 * (n / PLANES)) * PLANES + n % PLANES) * STRIDE + i];
+            part[n] += ivec4(DOT8(x, w.x), DOT8(x, w.y), DOT8(x, w.z), DOT8(x, w.w));
+        }
+    }
+    vec4 scales = GROUPED != 0 ? group_scales(m, r, half_block) : vec4(1);
+    for (uint n = 0; n < WIDE; n++) {
+        if (GROUPED != 0)
+            values[n] = fma(vec4(part[n]), scales, values[n]);
+        else
+            acc[n] += part[n];
+    }
+}
+
+// The values of a row; the planes meet as integers where they are.
+vec4 joined(uint n)
+{
+    uint low = n * PLANES + PLANES - 1;
+    if (GROUPED != 0)
+        return PLANES == 1 ? values[n] : fma(vec4(256.0), values[n * PLANES], values[low]);
+    return vec4(PLANES == 1 ? acc[n] : 256 * acc[n * PLANES] + acc[low]);
+}
+
+void make_tile(uint tile, uint first, uint last)
+{
+    uint which = thread() / 2 % 4, half_block = thread() % 2, mine = thread() % TILE_GROUPS, row = thread() / TILE_GROUPS;
+    uint loads = thread() / 8, to = (which * TILE_GROUPS + loads) * STRIDE + QUAD * half_block, quads = cols() / 16;
+    uvec2 m;
+    uvec4 r;
+    for (uint n = 0; n < WIDE; n++) {
+        acc[n] = ivec4(0);
+        values[n] = vec4(0);
+    }
+    locate(min(tile * TILE_GROUPS + loads, n_groups() - 1), m, r);
+    Quads w = p.w[which < 2 ? m.x : m.y];
+    uint at = r[which] * (quads / 4) + half_block, g = tile * TILE_GROUPS + mine;
+    locate(min(g, n_groups() - 1), m, r);
+    for (uint block = 0; block < quads / 8; block++) {
+        barrier(); // the block before is done
+        load_weights(w, at + 2 * block, to);
+        load_rows(first * PLANES, (last + 1) * PLANES - 1, block, quads);
+        barrier();
+        add_half(m, r, mine, row, 2 * block);
+        add_half(m, r, mine, row, 2 * block + 1);
+    }
+    for (uint n = 0; n < BATCH; n++)
+        if (g < n_groups() && first + row + 8 * n <= last)
+            finish(g, m, r, first + row + 8 * n, joined(n));
+}
+
+void main()
+{
+    if (skips(p.slot, p.op))
+        return;
+    uint n_rows = p.slot.w[N_ROWS];
+    for (uint first = gl_WorkGroupID.y * TILE_ROWS; first < n_rows; first += gl_NumWorkGroups.y * TILE_ROWS)
+        for (uint tile = gl_WorkGroupID.x; tile * TILE_GROUPS < n_groups(); tile += gl_NumWorkGroups.x)
+            make_tile(tile, first, n_rows - 1);
+}
+#else
 // The rows' values, from the sums of the lanes; the planes meet as integers where they are.
 vec4 joined(uint row, uint n)
 {
@@ -204,3 +283,4 @@ void main()
             }
         }
 }
+#endif

@@ -5,18 +5,18 @@
 #include "runtime/layout/layout.h"
 #include "tests/cts/cts.h"
 
-enum { ROWS = 3 };
+enum { FEW = 3, MANY = 35 }; // rows of activations; devices may have another kernel for many
 
 static const enum bn_layout layouts[] = {BN_LAYOUT_I2S_A,      BN_LAYOUT_I2S_A_ROW, BN_LAYOUT_I2S_A_G256,
                                          BN_LAYOUT_I2S_A_G128, BN_LAYOUT_I2S_A_G64, BN_LAYOUT_BASE3};
 enum { N_LAYOUTS = sizeof(layouts) / sizeof(layouts[0]) };
 
-// Quantised rows and a matrix, with the products that the scalar kernels make of them: f32 [ROWS][n], each without the scales
+// Quantised rows and a matrix, with the products that the scalar kernels make of them: f32 [rows][n], each without the scales
 // of the rows and of the tensor.
 struct product {
-    uint32_t planes;
+    uint32_t rows, planes;
     struct bn_span q, row_scales;
-    struct bn_row_scale scales[2 * ROWS]; // [ROWS][planes]
+    struct bn_row_scale scales[2 * MANY]; // [rows][planes]
     struct bn_weight w;
     uint8_t *codes; // of w, in order A
     float *values;
@@ -25,10 +25,10 @@ struct product {
 static void quantise_rows(struct cts *cts, struct product *p, uint32_t cols)
 {
     uint32_t padded = bn_padded_cols(cols);
-    size_t bytes = (size_t)ROWS * p->planes * padded;
+    size_t bytes = (size_t)p->rows * p->planes * padded;
     int8_t *q = aligned_alloc(64, bytes), *row = q;
     memset(q, 0, bytes);
-    for (uint32_t i = 0; i < ROWS; i++, row += p->planes * padded) {
+    for (uint32_t i = 0; i < p->rows; i++, row += p->planes * padded) {
         float *x = cts_floats(cols, 1.0f);
         struct bn_row_scale *scales = &p->scales[i * p->planes];
         if (p->planes == 2)
@@ -38,7 +38,7 @@ static void quantise_rows(struct cts *cts, struct product *p, uint32_t cols)
         free(x);
     }
     p->q = cts_buffer(cts, bytes, q);
-    p->row_scales = cts_buffer(cts, ROWS * p->planes * sizeof(p->scales[0]), p->scales);
+    p->row_scales = cts_buffer(cts, p->rows * p->planes * sizeof(p->scales[0]), p->scales);
     free(q);
 }
 
@@ -63,7 +63,7 @@ static void make_matrix(struct cts *cts, struct product *p, enum bn_layout layou
 static void multiply(struct cts *cts, struct product *p)
 {
     const struct bn_layout_info *info = bn_layout_get(p->w.layout);
-    uint32_t n = p->w.rows, padded = bn_padded_cols(p->w.cols), wide = ROWS * p->planes;
+    uint32_t n = p->w.rows, padded = bn_padded_cols(p->w.cols), wide = p->rows * p->planes;
     const float *scales = p->w.scales.buffer ? p->w.scales.buffer->host : NULL;
     struct bn_groups args = {.w = p->codes,
                              .rows = n,
@@ -78,15 +78,15 @@ static void multiply(struct cts *cts, struct product *p)
     p->values = args.out = malloc((size_t)wide * n * sizeof(float));
     if (info->reach == BN_SCALE_GROUP) {
         bn_kernels_groups(cts->oracle)(&args);
-        for (uint32_t i = 0; i < ROWS * n && p->planes == 2; i++)
+        for (uint32_t i = 0; i < p->rows * n && p->planes == 2; i++)
             p->values[i] = fmaf(256.0f, p->values[i / n * 2 * n + i % n], p->values[(i / n * 2 + 1) * n + i % n]);
         return;
     }
     int32_t *acc = malloc((size_t)wide * n * sizeof(*acc));
     cts->oracle->ternary(args.w, n, padded, args.q, padded, p->scales, wide, acc, n);
-    for (uint32_t i = 0; i < ROWS * n && p->planes == 2; i++)
+    for (uint32_t i = 0; i < p->rows * n && p->planes == 2; i++)
         acc[i] = 256 * acc[i / n * 2 * n + i % n] + acc[(i / n * 2 + 1) * n + i % n];
-    for (uint32_t i = 0; i < ROWS * n; i++)
+    for (uint32_t i = 0; i < p->rows * n; i++)
         p->values[i] = scales ? (float)acc[i] * scales[i % n] + 0.0f : (float)acc[i];
     free(acc);
 }
@@ -97,9 +97,10 @@ static float row_scale(const struct product *p, uint32_t row)
     return p->scales[row * p->planes].scale;
 }
 
-static struct product make_product(struct cts *cts, enum bn_layout layout, uint32_t n, uint32_t cols, uint32_t planes)
+static struct product make_product(struct cts *cts, enum bn_layout layout, uint32_t n, uint32_t cols, uint32_t rows,
+                                   uint32_t planes)
 {
-    struct product p = {.planes = planes};
+    struct product p = {.rows = rows, .planes = planes};
     quantise_rows(cts, &p, cols);
     make_matrix(cts, &p, layout, n, cols);
     multiply(cts, &p);
@@ -132,25 +133,26 @@ static bool run(struct cts *cts, const struct bn_op *op, const struct bn_span *s
 
 static void matmul_of(struct cts *cts, uint32_t planes)
 {
-    static const uint32_t shapes[][2] = {{33, 256}, {4, 2560}, {70, 192}, {5, 8640}};
+    static const uint32_t shapes[][3] = {
+        {33, 256, FEW}, {4, 2560, FEW}, {70, 192, FEW}, {5, 8640, FEW}, {70, 320, MANY}};
     for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++)
         for (int l = 0; l < N_LAYOUTS; l++) {
             if (!bn_device_supports(cts->device, BN_OP_MATMUL, layouts[l]))
                 continue;
-            uint32_t n = shapes[s][0], cols = shapes[s][1];
-            struct product p = make_product(cts, layouts[l], n, cols, planes);
-            float *want = calloc((size_t)ROWS * n, sizeof(*want));
-            for (uint32_t i = 0; i < ROWS * n; i++)
+            uint32_t n = shapes[s][0], cols = shapes[s][1], rows = shapes[s][2];
+            struct product p = make_product(cts, layouts[l], n, cols, rows, planes);
+            float *want = calloc((size_t)rows * n, sizeof(*want));
+            for (uint32_t i = 0; i < rows * n; i++)
                 want[i] = (float)(cts_random() % 100) / 10.0f;
-            struct bn_span slot = cts_slot(cts, ROWS, NULL, NULL), out = cts_buffer(cts, (size_t)ROWS * n * 4, want);
-            struct bn_op op = {.kind = BN_OP_MATMUL, .rows = ROWS, .cols = cols, .in = p.q, .in2 = p.row_scales};
+            struct bn_span slot = cts_slot(cts, rows, NULL, NULL), out = cts_buffer(cts, (size_t)rows * n * 4, want);
+            struct bn_op op = {.kind = BN_OP_MATMUL, .rows = rows, .cols = cols, .in = p.q, .in2 = p.row_scales};
             op.planes = planes;
             op.in3 = op.out = out;
             op.w[0] = p.w;
-            for (uint32_t i = 0; i < ROWS; i++)
+            for (uint32_t i = 0; i < rows; i++)
                 bn_scale_values(p.values + i * n, n, p.w.scale / row_scale(&p, i), want + i * n, want + i * n);
             if (run(cts, &op, &slot))
-                cts_compare(cts, bn_layout_name(layouts[l]), &out, want, (size_t)ROWS * n);
+                cts_compare(cts, bn_layout_name(layouts[l]), &out, want, (size_t)rows * n);
             free(want);
             cts_free(&slot);
             cts_free(&out);
@@ -168,22 +170,23 @@ static void gate_up_of(struct cts *cts, uint32_t planes)
         enum bn_layout a = layouts[pair / N_LAYOUTS], b = layouts[pair % N_LAYOUTS];
         if (!bn_device_supports(cts->device, BN_OP_GATE_UP, a) || !bn_device_supports(cts->device, BN_OP_GATE_UP, b))
             continue;
-        struct product gate = make_product(cts, a, N, COLS, planes), up = gate;
+        uint32_t rows = pair % 2 ? FEW : MANY;
+        struct product gate = make_product(cts, a, N, COLS, rows, planes), up = gate;
         make_matrix(cts, &up, b, N, COLS);
         multiply(cts, &up);
-        struct bn_span slot = cts_slot(cts, ROWS, NULL, NULL), out = cts_buffer(cts, ROWS * N * 4, NULL);
-        struct bn_op op = {.kind = BN_OP_GATE_UP, .rows = ROWS, .cols = COLS, .in = gate.q, .in2 = gate.row_scales};
+        struct bn_span slot = cts_slot(cts, rows, NULL, NULL), out = cts_buffer(cts, rows * N * 4, NULL);
+        struct bn_op op = {.kind = BN_OP_GATE_UP, .rows = rows, .cols = COLS, .in = gate.q, .in2 = gate.row_scales};
         op.planes = planes;
         op.out = out;
         op.activation = (enum bn_op_activation)(1 + pair % (caps.op_options & BN_OP_WITH_GELU ? 3 : 2));
         op.w[0] = gate.w;
         op.w[1] = up.w;
-        float want[ROWS * N];
-        for (uint32_t i = 0; i < ROWS; i++)
+        float want[MANY * N];
+        for (uint32_t i = 0; i < rows; i++)
             bn_gate_values(gate.values + i * N, up.values + i * N, N, gate.w.scale / row_scale(&gate, i),
                            up.w.scale / row_scale(&gate, i), op.activation, want + i * N);
         if (run(cts, &op, &slot))
-            cts_compare(cts, bn_layout_name(b), &out, want, ROWS * N);
+            cts_compare(cts, bn_layout_name(b), &out, want, rows * N);
         cts_free(&slot);
         cts_free(&out);
         cts_free(&up.w.data);

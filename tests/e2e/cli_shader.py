@@ -40,6 +40,16 @@ class Workshop(unittest.TestCase):
         for entry in times:
             self.assertAlmostEqual(entry["copy_share"], entry["gb_per_second"] / entry["copy_gb_per_second"], places=6)
             self.assertGreater(entry["seconds"], 0)
+            self.assertGreaterEqual(entry["median_seconds"], entry["seconds"])
+
+    @needs_json
+    @unittest.skipUnless(HERE, "no Vulkan device")
+    def test_shape(self):
+        times = shader("--json", "-r", "1", "--shape", "96x256x3", "bench", "ternary_dot").json
+        self.assertEqual([(entry["op"], entry["n"], entry["cols"], entry["rows"]) for entry in times],
+                         [("matmul", 96, 256, 3), ("gate_up", 96, 256, 3)])
+        times = shader("--json", "-r", "1", "--shape=64x128", "bench", "ternary_scaled_tiled").json
+        self.assertEqual([(entry["shader"], entry["rows"]) for entry in times], [("ternary_scaled_tiled", 1)])
 
     def test_disasm(self):
         result = shader("disasm", "embed")
@@ -59,7 +69,7 @@ class Workshop(unittest.TestCase):
             shutil.copytree(SOURCE, source)
             result = shader("-s", source, "-o", out, "-r", "1", "-c", "1", "watch", "norm")
             self.assertEqual(result.code, 0, result.err)
-            self.assertRegex(result.text, r"norm 0x2560 x1 +\d+\.\d+ +\d+\.\d+ +\d+%")
+            self.assertRegex(result.text, r"norm 0x2560 x1 +\d+\.\d+ +\d+\.\d+ +\d+\.\d+ +\d+%")
             self.assertEqual(sorted(os.listdir(out)), ["norm.spv", "norm_subgroup.spv"])
             self.assertIn("   change", result.text)
             path = os.path.join(source, "glsl", "norm.comp")  # one that is wrong: the check finds it
@@ -89,7 +99,9 @@ class Workshop(unittest.TestCase):
     def test_calls(self):
         for args, word in (((), "what to do"), (("fly",), "no such action"), (("list", "bogus"), "no such shader"),
                            (("disasm",), "which variant"), (("disasm", "tern"), "no such variant"),
-                           (("-s", "/nowhere", "build"), "--source"), (("-s", "/nowhere", "watch"), "--source")):
+                           (("--shape", "64", "bench"), "NxCOLS"), (("--shape", "64x0", "bench"), "NxCOLS"),
+                           (("--shape", "64x64x513", "bench"), "512"), (("--shape", "64x64x2y", "bench"), "NxCOLS"),
+                           (("--shape", "64x64", "check"), "for bench"), (("-s", "/nowhere", "build"), "--source"), (("-s", "/nowhere", "watch"), "--source")):
             result = shader(*args)
             self.assertEqual((result.code, word in result.err, result.text), (2, True, ""), (args, result.err))
         self.assertEqual(shader("-d", "bogus", "check").code, 4)

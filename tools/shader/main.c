@@ -36,13 +36,19 @@ static const struct tool_option options[] = {
      .arg = "NAME",
      .shown = "gfx1100",
      .help = "hip: AMD's processor that build and disasm compile for"},
+    {.group = "What",
+     .names = "--shape",
+     TOOL_STRING(S, shape),
+     .arg = "NxCOLS[xROWS]",
+     .shown = "those of the published 2B model",
+     .help = "bench: time the products at this shape: N rows of weights, COLS columns, ROWS of activations (1)"},
     {.group = "How often",
      .names = "-r --repetitions",
      TOOL_U32(S, repetitions),
      .arg = "N",
      .min = 1,
      .max = 1000,
-     .help = "timed runs of each op, of which the best counts"},
+     .help = "timed runs of each op, of which the best and the median are shown"},
     {.names = "-c --count",
      TOOL_U32(S, count),
      .arg = "N",
@@ -112,6 +118,18 @@ static int watch(const struct settings *settings, const struct shader_kind *kind
     return exit_code;
 }
 
+// "4096x14336x1"; the last number may be left out.
+static bool read_shape(struct settings *settings)
+{
+    enum { MOST = 1 << 20, MOST_ROWS = 512 };
+    int used = 0;
+    settings->rows = 1;
+    return sscanf(settings->shape, "%7ux%7u%nx%4u%n", &settings->n, &settings->cols, &used, &settings->rows, &used) >=
+               2 &&
+           settings->shape[used] == '\0' && settings->n > 0 && settings->n <= MOST && settings->cols > 0 &&
+           settings->cols <= MOST && settings->rows > 0 && settings->rows <= MOST_ROWS;
+}
+
 static const struct action {
     const char *name;
     bool json, device, kind; // prints JSON; uses a device; must know what the kernels are written in
@@ -135,6 +153,8 @@ static bool refused(const struct settings *settings, const struct action *action
     bool disasm = strcmp(action->name, "disasm") == 0;
     if (settings->json && !action->json)
         tool_say(PROGRAM, "--json is for list, check and bench");
+    else if (settings->shape && strcmp(action->name, "bench") != 0)
+        tool_say(PROGRAM, "--shape is for bench");
     else if (!kind && action->kind)
         tool_say(PROGRAM, "--device %s: %s needs a driver's name: %s", settings->device, action->name, shader_kinds());
     else if (disasm && !name)
@@ -185,7 +205,11 @@ int main(int argc, char **argv)
     struct report report;
     settings.report = &report;
     exit_code = report_begin(&report, settings.json);
-    if (exit_code == 0 && operands.n == 0) {
+    if (exit_code == 0 && settings.shape && !read_shape(&settings)) {
+        tool_say(PROGRAM, "--shape %s: give NxCOLS or NxCOLSxROWS, such as 4096x14336x8; at most 512 rows",
+                 settings.shape);
+        exit_code = TOOL_EXIT_USAGE;
+    } else if (exit_code == 0 && operands.n == 0) {
         tool_say(PROGRAM, "what to do? list, build, check, bench, disasm or watch; --help says more");
         exit_code = TOOL_EXIT_USAGE;
     } else if (exit_code == 0) {

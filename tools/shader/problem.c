@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADS = 20, KV_HEADS = 5, DIM = 128, PAGES = 64, SLOT_ROWS = 64, POSITIONS = PAGES * BN_PAGE_POSITIONS };
+enum { HEADS = 20, KV_HEADS = 5, DIM = 128, PAGES = 64, SLOT_ROWS = 512, POSITIONS = PAGES * BN_PAGE_POSITIONS };
 
 const struct problem problems[] = {
     {"copy", BN_OP_COPY, 1, 1001, 48, false},
@@ -21,7 +21,8 @@ const struct problem problems[] = {
     {"ternary_tiled", BN_OP_GATE_UP, 17, 71, 256, false},
     {"ternary_scaled", BN_OP_MATMUL, 3, 70, 320, false},
     {"ternary_scaled", BN_OP_GATE_UP, 1, 70, 512, false},
-    {"ternary_scaled", BN_OP_MATMUL, 1, 2560, 6912, true},
+    {"ternary_scaled_tiled", BN_OP_MATMUL, 35, 70, 320, false},
+    {"ternary_scaled_tiled", BN_OP_GATE_UP, 17, 71, 256, false},
     {"ternary_fused", BN_OP_NORM_GATE_UP, 1, 70, 512, false},
     {"attention", BN_OP_ATTENTION, 3, 200, DIM, false},
     {"head", BN_OP_HEAD, 3, 501, 256, false},
@@ -31,6 +32,9 @@ const struct problem problems[] = {
     {"ternary", BN_OP_MATMUL, 1, 4096, 14336, true},
     {"ternary", BN_OP_MATMUL, 16, 2560, 6912, true},
     {"ternary", BN_OP_GATE_UP, 1, 6912, 2560, true},
+    {"ternary_tiled", BN_OP_MATMUL, 64, 2560, 6912, true},
+    {"ternary_scaled", BN_OP_MATMUL, 1, 2560, 6912, true},
+    {"ternary_scaled_tiled", BN_OP_MATMUL, 64, 2560, 6912, true},
     {"ternary_fused", BN_OP_NORM_MATMUL, 1, 2560, 2560, true},
     {"ternary_fused", BN_OP_NORM_MATMUL, 1, 2560, 6912, true},
     {"ternary_fused", BN_OP_NORM_GATE_UP, 1, 6912, 2560, true},
@@ -99,7 +103,8 @@ static enum bn_result make_slot(struct rig *rig, const struct problem *problem, 
     slot->n_seqs = 1;
     uint32_t last = problem->kind == BN_OP_ATTENTION ? problem->n : 100;
     for (uint32_t i = 0; i < problem->rows; i++) {
-        ((struct bn_slot_row *)(void *)(base + slot->row_at))[i] = (struct bn_slot_row){i * 7, last - 1 - i * 13, 0, 0};
+        ((struct bn_slot_row *)(void *)(base + slot->row_at))[i] =
+            (struct bn_slot_row){i * 7, last - 1 - i * 13 % last, 0, 0};
         ((uint32_t *)(void *)(base + slot->output_at))[i] = problem->rows - 1 - i;
     }
     ((struct bn_slot_seq *)(void *)(base + slot->seq_at))[0] = (struct bn_slot_seq){0, PAGES};
@@ -154,8 +159,9 @@ static enum bn_result make_ternary(struct rig *rig, const struct problem *proble
     size_t n = (size_t)problem->rows * problem->n;
     enum bn_result result = make_rows8(rig, problem, fused, err);
     if (result == BN_OK)
-        result = make_weights(rig, problem, gates ? 2 : 1,
-                              strcmp(problem->shader, "ternary_scaled") ? BN_LAYOUT_I2S_A : BN_LAYOUT_I2S_A_G128, err);
+        result =
+            make_weights(rig, problem, gates ? 2 : 1,
+                         strncmp(problem->shader, "ternary_scaled", 14) ? BN_LAYOUT_I2S_A : BN_LAYOUT_I2S_A_G128, err);
     if (result == BN_OK && !gates)
         result = make(rig, &op->in3, n * sizeof(float), fill_floats, n, err);
     if (result == BN_OK)

@@ -116,7 +116,7 @@ void report_check(struct report *report, const struct problem *problem, bool goo
         return;
     }
 #endif
-    printf("%-16s %-28s %s: %s\n", problem->shader, name, good ? "ok" : "WRONG", text);
+    printf("%-21s %-28s %s: %s\n", problem->shader, name, good ? "ok" : "WRONG", text);
 }
 
 void report_copy(struct report *report, double gb, bool changes)
@@ -125,27 +125,31 @@ void report_copy(struct report *report, double gb, bool changes)
     if (report->json)
         return;
     printf("copy bandwidth of %s: %.2f GB/s, read and written\n", report->device, gb);
-    printf("%-16s %-28s %10s %8s %8s%s\n", "shader", "op", "ms", "GB/s", "of copy", changes ? "   change" : "");
+    printf("%-21s %-28s %10s %10s %8s %8s%s\n", "shader", "op", "ms", "median", "GB/s", "of copy",
+           changes ? "   change" : "");
 }
 
-void report_bench(struct report *report, const struct problem *problem, double seconds, double gb, double before)
+void report_bench(struct report *report, const struct problem *problem, const struct timing *timing, double before)
 {
     char name[64];
+    double gb = (double)timing->bytes / timing->best * 1e-9;
     describe(problem, name, sizeof name);
 #if BN_HAVE_JANSSON
     if (report->json) {
         json_t *object = add_object(report, "bench");
         add_problem(object, report, problem);
-        json_object_set_new(object, "seconds", tool_json_number(seconds));
+        json_object_set_new(object, "seconds", tool_json_number(timing->best));
+        json_object_set_new(object, "median_seconds", tool_json_number(timing->median));
         json_object_set_new(object, "gb_per_second", tool_json_number(gb));
         json_object_set_new(object, "copy_gb_per_second", tool_json_number(report->copy_gb));
         json_object_set_new(object, "copy_share", tool_json_number(gb / report->copy_gb));
         return;
     }
 #endif
-    printf("%-16s %-28s %10.3f %8.2f %7.0f%%", problem->shader, name, seconds * 1e3, gb, 100 * gb / report->copy_gb);
+    printf("%-21s %-28s %10.3f %10.3f %8.2f %7.0f%%", problem->shader, name, timing->best * 1e3, timing->median * 1e3,
+           gb, 100 * gb / report->copy_gb);
     if (before > 0)
-        printf(" %+7.1f%%", 100 * (seconds / before - 1));
+        printf(" %+7.1f%%", 100 * (timing->best / before - 1));
     printf("\n");
     fflush(stdout);
 }

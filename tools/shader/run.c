@@ -3,12 +3,12 @@
 
 #include "common/fail.h"
 
-#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { COPIES = 8, COPY_ROWS = 4096, COPY_COLS = 2048 };
+enum { COPIES = 8, MANY_ROWS = 8, COPY_ROWS = 4096, COPY_COLS = 2048, MOST_REPETITIONS = 1000 };
 
 static double seconds(void)
 {
@@ -17,11 +17,20 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-// "quantise" is not a check of "quantise_rows", but "ternary" is one of "ternary_dot".
-static bool wanted(const struct problem *problem, const char *shader)
+// Letters of the problem's shader if a variant may have this name, else 0.
+static size_t matching(const struct problem *problem, const char *variant)
 {
     size_t n = strlen(problem->shader);
-    return !shader || (strncmp(shader, problem->shader, n) == 0 && (shader[n] == '\0' || shader[n] == '_'));
+    return strncmp(variant, problem->shader, n) == 0 && (variant[n] == '\0' || variant[n] == '_') ? n : 0;
+}
+
+// "ternary" has the problems of "ternary_dot", but "ternary_tiled" has some of its own.
+static bool wanted(const struct problem *problem, const char *shader)
+{
+    size_t longest = 1;
+    for (size_t i = 0; shader && i < n_problems; i++)
+        longest = matching(&problems[i], shader) > longest ? matching(&problems[i], shader) : longest;
+    return !shader || matching(problem, shader) == longest;
 }
 
 static enum bn_result open_device(const struct settings *settings, struct bn_runtime *runtime, const char *folder,
@@ -98,22 +107,51 @@ int shader_check(const struct settings *settings, struct bn_runtime *runtime, co
     return exit_code ? exit_code : wrong ? TOOL_EXIT_CHECK : 0;
 }
 
-// Seconds of one op: the best of some runs of a command that repeats it.
-static enum bn_result time_one(struct bn_device *device, const struct problem *problem, uint32_t repetitions,
-                               double *best, uint64_t *bytes, struct bn_error *err)
+static int by_value(const void *a, const void *b)
 {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+// Times some runs of a command that repeats the op, if it is a short one.
+static enum bn_result time_one(struct bn_device *device, const struct problem *problem, uint32_t repetitions,
+                               struct timing *out, struct bn_error *err)
+{
+    double took[MOST_REPETITIONS];
     struct rig rig = {0};
-    enum bn_result result = rig_init(&rig, device, problem, COPIES, err);
-    *best = INFINITY;
-    for (uint32_t i = 0; i <= repetitions && result == BN_OK; i++) {
+    uint32_t copies = problem->rows > MANY_ROWS ? 1 : COPIES;
+    enum bn_result result = rig_init(&rig, device, problem, copies, err);
+    if (result == BN_OK)
+        result = rig_run(&rig, err); // what the first run compiles does not count
+    for (uint32_t i = 0; i < repetitions && result == BN_OK; i++) {
         double start = seconds();
         result = rig_run(&rig, err);
-        double took = (seconds() - start) / COPIES;
-        *best = i > 0 && took < *best ? took : *best; // the first run compiles
+        took[i] = (seconds() - start) / copies;
     }
-    *bytes = rig.bytes;
+    if (result == BN_OK) {
+        qsort(took, repetitions, sizeof *took, by_value);
+        *out = (struct timing){took[0], (took[(repetitions - 1) / 2] + took[repetitions / 2]) / 2, rig.bytes};
+    }
     rig_finish(&rig);
     return result;
+}
+
+// Whether the problem is timed, and as what: at the shape that was asked for, each product once.
+static bool timed(const struct settings *settings, size_t i, const char *shader, struct problem *out)
+{
+    *out = problems[i];
+    if (!problems[i].bench || !wanted(&problems[i], shader))
+        return false;
+    if (!settings->shape)
+        return true;
+    for (size_t k = 0; k < i; k++)
+        if (problems[k].bench && problems[k].kind == problems[i].kind &&
+            strcmp(problems[k].shader, problems[i].shader) == 0)
+            return false;
+    out->n = settings->n;
+    out->cols = settings->cols;
+    out->rows = settings->rows;
+    return strncmp(problems[i].shader, "ternary", 7) == 0 || problems[i].kind == BN_OP_HEAD;
 }
 
 int shader_bench(const struct settings *settings, struct bn_runtime *runtime, const char *shader, const char *folder,
@@ -122,24 +160,24 @@ int shader_bench(const struct settings *settings, struct bn_runtime *runtime, co
     static const struct problem copy = {"copy", BN_OP_COPY, 1, COPY_ROWS, COPY_COLS, true};
     struct bn_error err = {0};
     struct bn_device *device = NULL;
-    double best;
-    uint64_t bytes;
+    struct timing timing;
     enum bn_result result = open_device(settings, runtime, folder, &device, &err);
     if (result == BN_OK)
-        result = time_one(device, &copy, settings->repetitions, &best, &bytes, &err);
+        result = time_one(device, &copy, settings->repetitions, &timing, &err);
     if (result == BN_OK) {
         settings->report->device = bn_device_get_info(device)->name;
-        report_copy(settings->report, (double)bytes / best * 1e-9, before != NULL);
+        report_copy(settings->report, (double)timing.bytes / timing.best * 1e-9, before != NULL);
     }
     for (size_t i = 0; i < n_problems && result == BN_OK; i++) {
-        if (!problems[i].bench || !wanted(&problems[i], shader))
+        struct problem problem;
+        if (!timed(settings, i, shader, &problem))
             continue;
-        result = time_one(device, &problems[i], settings->repetitions, &best, &bytes, &err);
+        result = time_one(device, &problem, settings->repetitions, &timing, &err);
         if (result != BN_OK)
             break;
-        report_bench(settings->report, &problems[i], best, (double)bytes / best * 1e-9, before ? before[i] : 0);
+        report_bench(settings->report, &problem, &timing, before ? before[i] : 0);
         if (before)
-            before[i] = best;
+            before[i] = timing.best;
     }
     int exit_code = result == BN_OK ? 0 : failed(&err);
     bn_device_close(device);

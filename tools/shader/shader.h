@@ -21,6 +21,8 @@ struct report {
 
 struct settings {
     const char *device, *source, *out, *isa;
+    const char *shape;      // as it was given; NULL: those of the table
+    uint32_t n, cols, rows; // with shape
     uint32_t count, repetitions;
     bool json;
     struct report *report;
@@ -94,13 +96,19 @@ void rig_finish(struct rig *rig);
 // How the outputs of two rigs compare; `text` says it. Integers must be equal, floats close.
 bool rig_compare(const struct rig *got, const struct rig *want, char *text, size_t size);
 
+// Seconds of one op, and the bytes that it reads and writes.
+struct timing {
+    double best, median;
+    uint64_t bytes;
+};
+
 // report.c. What is said of variants, checks and times, as lines or, with end, as JSON. begin and end return an exit code.
 int report_begin(struct report *report, bool json);
 int report_end(struct report *report, bool print);
 void report_variant(struct report *report, const char *driver, const struct shader_variant *variant);
 void report_check(struct report *report, const struct problem *problem, bool good, const char *text);
 void report_copy(struct report *report, double gb, bool changes);
-void report_bench(struct report *report, const struct problem *problem, double seconds, double gb, double before);
+void report_bench(struct report *report, const struct problem *problem, const struct timing *timing, double before);
 
 // run.c: the actions that use a device. They return the exit code; `shader` is NULL for all.
 int shader_check(const struct settings *settings, struct bn_runtime *runtime, const char *shader, const char *folder);
