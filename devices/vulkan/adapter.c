@@ -9,6 +9,7 @@ enum { MAX_EXTENSIONS = 512, MAX_FAMILIES = 16 };
 
 // Least limits that the shaders rely on; Vulkan promises them, so only a broken driver has less.
 enum { LEAST_PUSH_CONSTANTS = 128, LEAST_SHARED = 16384, LEAST_INVOCATIONS = 128 };
+enum { LEAST_SUBGROUP = 8 }; // they shuffle among eight
 
 static bool has_extension(const VkExtensionProperties *list, uint32_t n, const char *name)
 {
@@ -39,11 +40,33 @@ static void apply_mask(struct features *features)
         {"timeline", &features->timeline},         {"host_import", &features->host_import},
         {"host_visible", &features->host_visible}, {"budget", &features->budget},
         {"software", &features->software},         {"fused", &features->fused},
-        {"coopmat", &features->coopmat},
+        {"coopmat", &features->coopmat},           {"subgroup_size", &features->full},
+        {"large_shared", &features->large_shared},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (listed(without, table[i].name))
             *table[i].feature = false;
+}
+
+void bn_vulkan_choose_families(const VkQueueFamilyProperties *list, uint32_t n, uint32_t *family, uint32_t *transfer)
+{
+    bool alone = false;
+    *family = *transfer = UINT32_MAX;
+    for (uint32_t i = 0; i < n; i++) {
+        VkQueueFlags flags = list[i].queueFlags;
+        bool compute = flags & VK_QUEUE_COMPUTE_BIT, graphics = flags & VK_QUEUE_GRAPHICS_BIT;
+        if (compute && (*family == UINT32_MAX || (!graphics && !alone))) {
+            *family = i;
+            alone = !graphics;
+        }
+        // Families for video can transfer, too, but are slow at it.
+        bool others =
+            flags & ~(VkQueueFlags)(VK_QUEUE_TRANSFER_BIT | VK_QUEUE_SPARSE_BINDING_BIT | VK_QUEUE_PROTECTED_BIT);
+        if (*transfer == UINT32_MAX && !others && (flags & VK_QUEUE_TRANSFER_BIT))
+            *transfer = i;
+    }
+    if (*transfer == UINT32_MAX)
+        *transfer = *family;
 }
 
 static void choose_families(struct vk *vk, struct adapter *adapter)
@@ -51,20 +74,24 @@ static void choose_families(struct vk *vk, struct adapter *adapter)
     VkQueueFamilyProperties families[MAX_FAMILIES];
     uint32_t n = MAX_FAMILIES;
     vk->GetPhysicalDeviceQueueFamilyProperties(adapter->physical, &n, families);
-    adapter->family = adapter->transfer_family = UINT32_MAX;
-    for (uint32_t i = 0; i < n; i++) {
-        VkQueueFlags flags = families[i].queueFlags;
-        bool compute = flags & VK_QUEUE_COMPUTE_BIT, graphics = flags & VK_QUEUE_GRAPHICS_BIT;
-        // A family for compute alone is not disturbed by what the desktop draws.
-        if (compute && (adapter->family == UINT32_MAX || !graphics))
-            adapter->family = i;
-        if (!compute && !graphics && (flags & VK_QUEUE_TRANSFER_BIT))
-            adapter->transfer_family = i;
-    }
-    if (adapter->transfer_family == UINT32_MAX)
-        adapter->transfer_family = adapter->family;
+    bn_vulkan_choose_families(families, n, &adapter->family, &adapter->transfer_family);
     if (adapter->family != UINT32_MAX)
         adapter->timestamp_bits = families[adapter->family].timestampValidBits;
+}
+
+// Unmeasured; from what vendors advise: Intel's compilers have registers for 16, AMD's newer cards run 32 at a time, as NVIDIA's.
+uint32_t bn_vulkan_usual_subgroup(uint32_t vendor)
+{
+    enum { INTEL = 0x8086, USUAL = 32, FOR_INTEL = 16 };
+    return vendor == INTEL ? FOR_INTEL : USUAL;
+}
+
+uint32_t bn_vulkan_subgroup_size(const struct subgroups *subgroups, uint32_t wanted, uint32_t threads)
+{
+    uint32_t size = wanted > subgroups->most ? subgroups->most : wanted < subgroups->least ? subgroups->least : wanted;
+    while (size > threads && size > subgroups->least)
+        size /= 2; // all of these are powers of two
+    return size > 0 && threads % size == 0 && threads / size <= subgroups->per_group ? size : 0;
 }
 
 static bool has_host_visible(const VkPhysicalDeviceMemoryProperties *memory)
@@ -104,24 +131,30 @@ static bool has_matrices(struct vk *vk, struct adapter *adapter)
     vk->GetPhysicalDeviceProperties2(adapter->physical, &properties);
     return matrices.cooperativeMatrix && features12.vulkanMemoryModel && features12.shaderInt8 &&
            (stages.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
-           bn_vulkan_find_shape(vk, adapter->physical, adapter->subgroup_size, &adapter->matrix);
+           bn_vulkan_find_shape(vk, adapter->physical, adapter->subgroups.own, &adapter->matrix);
 }
 
 static void probe_features(struct vk *vk, struct adapter *adapter, const VkExtensionProperties *extensions, uint32_t n)
 {
     bool dot = has_extension(extensions, n, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
     bool import = has_extension(extensions, n, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
+    bool sized = has_extension(extensions, n, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    VkPhysicalDeviceSubgroupSizeControlFeatures size_features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES};
     VkPhysicalDeviceShaderIntegerDotProductFeatures dot_features = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES};
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
+        .pNext = sized ? &size_features : NULL};
     VkPhysicalDeviceVulkan12Features features12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
-                                                   .pNext = dot ? &dot_features : NULL};
+                                                   .pNext = dot ? (void *)&dot_features : dot_features.pNext};
     VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &features12};
     vk->GetPhysicalDeviceFeatures2(adapter->physical, &features);
 
+    VkPhysicalDeviceSubgroupSizeControlProperties sizes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
     VkPhysicalDeviceExternalMemoryHostPropertiesEXT host = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT};
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT, .pNext = sized ? &sizes : NULL};
     VkPhysicalDeviceIDProperties ids = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES,
-                                        .pNext = import ? &host : NULL};
+                                        .pNext = import ? (void *)&host : host.pNext};
     VkPhysicalDeviceMaintenance3Properties maintenance = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, .pNext = &ids};
     VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES,
@@ -137,13 +170,17 @@ static void probe_features(struct vk *vk, struct adapter *adapter, const VkExten
     adapter->unified = type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU || type == VK_PHYSICAL_DEVICE_TYPE_CPU;
     adapter->max_allocation = maintenance.maxMemoryAllocationSize;
     adapter->import_align = host.minImportedHostPointerAlignment;
-    adapter->subgroup_size = subgroup.subgroupSize;
+    adapter->subgroups = (struct subgroups){subgroup.subgroupSize, sizes.minSubgroupSize, sizes.maxSubgroupSize,
+                                            sizes.maxComputeWorkgroupSubgroups};
     memcpy(adapter->uuid, ids.driverUUID, VK_UUID_SIZE);
     memcpy(adapter->uuid + VK_UUID_SIZE, ids.deviceUUID, VK_UUID_SIZE);
     adapter->features = (struct features){
         .int_dot = dot && dot_features.shaderIntegerDotProduct,
         .subgroup = (subgroup.supportedOperations & wanted) == wanted &&
-                    (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) && subgroup.subgroupSize >= 8,
+                    (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT),
+        .full = size_features.subgroupSizeControl && size_features.computeFullSubgroups &&
+                (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT),
+        .large_shared = limits->maxComputeSharedMemorySize > LEAST_SHARED,
         .timeline = features12.timelineSemaphore,
         .host_import = import && adapter->unified && host.minImportedHostPointerAlignment <= 65536,
         .host_visible = has_host_visible(&adapter->memory),
@@ -154,6 +191,9 @@ static void probe_features(struct vk *vk, struct adapter *adapter, const VkExten
                    has_extension(extensions, n, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) && has_matrices(vk, adapter),
     };
     apply_mask(&adapter->features);
+    uint32_t invocations = adapter->features.full ? sizes.maxSubgroupSize : subgroup.subgroupSize;
+    adapter->features.subgroup = adapter->features.subgroup && invocations >= LEAST_SUBGROUP;
+    adapter->shared_bytes = adapter->features.large_shared ? limits->maxComputeSharedMemorySize : LEAST_SHARED;
     if (adapter->properties.apiVersion < VK_API_VERSION_1_2)
         refuse(&adapter->info, BN_STATE_TOO_OLD, "the device's driver is older than Vulkan 1.2");
     else if (!features12.bufferDeviceAddress)
@@ -298,7 +338,7 @@ VkResult bn_vulkan_create_device(struct vk *vk, const struct adapter *adapter, V
          .pQueuePriorities = &priority},
     };
     const struct features *features = &adapter->features;
-    const char *extensions[5];
+    const char *extensions[6];
     uint32_t n = 0;
     if (features->int_dot)
         extensions[n++] = VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME;
@@ -308,11 +348,19 @@ VkResult bn_vulkan_create_device(struct vk *vk, const struct adapter *adapter, V
         extensions[n++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
     if (features->coopmat)
         extensions[n++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
+    if (features->full)
+        extensions[n++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+    VkPhysicalDeviceSubgroupSizeControlFeatures sizes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+        .subgroupSizeControl = VK_TRUE,
+        .computeFullSubgroups = VK_TRUE,
+    };
     struct VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrices = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+        .pNext = features->full ? &sizes : NULL,
         .cooperativeMatrix = VK_TRUE,
     };
-    void *more = features->coopmat ? &matrices : NULL;
+    void *more = features->coopmat ? (void *)&matrices : matrices.pNext;
     VkPhysicalDeviceShaderIntegerDotProductFeatures dot = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
         .pNext = more,

@@ -79,13 +79,12 @@ static enum bn_result find_adapter(struct device *device, const struct bn_device
     if (found)
         device->adapter = adapters[info->index];
     bn_free(device->base.host, adapters);
-    device->target =
-        (struct bn_lower_target){.id = device->base.info.id,
-                                 .software = device->adapter.features.software,
-                                 .shared_bytes = device->adapter.properties.limits.maxComputeSharedMemorySize,
-                                 .tiled = true,
-                                 .scaled_tiled = true,
-                                 .splits = true};
+    device->target = (struct bn_lower_target){.id = device->base.info.id,
+                                              .software = device->adapter.features.software,
+                                              .shared_bytes = device->adapter.shared_bytes,
+                                              .tiled = true,
+                                              .scaled_tiled = true,
+                                              .splits = true};
     return found ? BN_OK
                  : bn_fail_at(err, BN_ERR_UNAVAILABLE, NULL, info->id, UINT64_MAX, "the device is no longer there");
 }
@@ -142,11 +141,11 @@ static enum bn_result vulkan_open(const struct bn_host *host, const struct bn_de
         return result;
     }
     const struct features *features = &device->adapter.features;
-    bn_log(host, BN_LOG_INFO, "vulkan: %s:%s%s%s%s%s%s, subgroups of %u", info->name,
+    bn_log(host, BN_LOG_INFO, "vulkan: %s:%s%s%s%s%s%s%s, subgroups of %u", info->name,
            features->int_dot ? " int-dot" : "", features->coopmat ? " coopmat" : "",
-           features->subgroup ? " subgroup" : "", features->timeline ? " timeline" : "",
+           features->subgroup ? " subgroup" : "", features->full ? " full" : "", features->timeline ? " timeline" : "",
            features->host_import ? " import" : "", features->host_visible ? " host-visible" : " staging",
-           device->adapter.subgroup_size);
+           device->adapter.subgroups.own);
     *out = &device->base;
     return BN_OK;
 }

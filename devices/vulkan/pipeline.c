@@ -38,14 +38,31 @@ void bn_vulkan_pipelines_finish(struct device *device)
         device->vk.DestroyPipelineLayout(device->logical, device->layout, NULL);
 }
 
-static void variant_name(const struct device *device, enum bn_kernel kernel, char *name)
+// What of BN_KERNEL_x the device runs of a kernel.
+static uint32_t variants_of(const struct device *device, enum bn_kernel kernel)
 {
     const struct features *features = &device->adapter.features;
-    const struct bn_kernel_info *info = &bn_kernel_infos[kernel];
-    bool coopmat = (info->variants & BN_KERNEL_COOPMAT) && features->coopmat;
-    bool dot = (info->variants & BN_KERNEL_DOT) && features->int_dot && !coopmat;
-    snprintf(name, MAX_NAME, "%s%s%s%s", info->name, coopmat ? "_coopmat" : "", dot ? "_dot" : "",
-             (info->variants & BN_KERNEL_SUBGROUP) && features->subgroup ? "_subgroup" : "");
+    uint32_t has = (features->coopmat ? BN_KERNEL_COOPMAT : 0) | (features->int_dot ? BN_KERNEL_DOT : 0) |
+                   (features->subgroup ? BN_KERNEL_SUBGROUP : 0);
+    uint32_t variants = bn_kernel_infos[kernel].variants & has;
+    return variants & BN_KERNEL_COOPMAT ? BN_KERNEL_COOPMAT : variants;
+}
+
+static void variant_name(enum bn_kernel kernel, uint32_t variants, char *name)
+{
+    snprintf(name, MAX_NAME, "%s%s%s%s", bn_kernel_infos[kernel].name, variants & BN_KERNEL_COOPMAT ? "_coopmat" : "",
+             variants & BN_KERNEL_DOT ? "_dot" : "", variants & BN_KERNEL_SUBGROUP ? "_subgroup" : "");
+}
+
+// The size that the subgroups of a kernel must have; 0: any. Cooperative matrices were chosen for the device's own.
+static uint32_t required_size(const struct device *device, uint32_t variants, uint32_t threads)
+{
+    const struct adapter *adapter = &device->adapter;
+    if (!adapter->features.full || !(variants & (BN_KERNEL_SUBGROUP | BN_KERNEL_COOPMAT)))
+        return 0;
+    uint32_t wanted =
+        variants & BN_KERNEL_COOPMAT ? adapter->subgroups.own : bn_vulkan_usual_subgroup(adapter->properties.vendorID);
+    return bn_vulkan_subgroup_size(&adapter->subgroups, wanted, threads);
 }
 
 // A shader that its author works on: NAME.spv of the folder instead of the embedded one. NULL if there is none.
@@ -77,7 +94,8 @@ static uint32_t *read_override(const struct device *device, const char *name, si
 static enum bn_result compile(struct device *device, struct pipeline *pipeline, struct bn_error *err)
 {
     char name[MAX_NAME];
-    variant_name(device, pipeline->kernel, name);
+    uint32_t variants = variants_of(device, pipeline->kernel);
+    variant_name(pipeline->kernel, variants, name);
     const struct spirv *embedded = bn_vulkan_spirv(name);
     if (!embedded)
         return bn_fail_at(err, BN_ERR_INTERNAL, NULL, name, UINT64_MAX, "no such shader was embedded");
@@ -94,16 +112,23 @@ static enum bn_result compile(struct device *device, struct pipeline *pipeline, 
     // Behind the kernel's constants, what the device's matrices are like.
     const struct adapter *adapter = &device->adapter;
     uint32_t values[BN_MAX_CONSTANTS + 4] = {
-        [BN_MAX_CONSTANTS] = adapter->matrix.m, adapter->matrix.n, adapter->matrix.k, adapter->subgroup_size};
+        [BN_MAX_CONSTANTS] = adapter->matrix.m, adapter->matrix.n, adapter->matrix.k, adapter->subgroups.own};
     memcpy(values, pipeline->constants, sizeof(pipeline->constants));
     uint32_t n = BN_MAX_CONSTANTS + (adapter->features.coopmat ? 4 : 0);
     VkSpecializationMapEntry entries[BN_MAX_CONSTANTS + 4];
     for (uint32_t i = 0; i < n; i++)
         entries[i] = (VkSpecializationMapEntry){i, i * sizeof(uint32_t), sizeof(uint32_t)};
     const VkSpecializationInfo constants = {n, entries, n * sizeof(uint32_t), values};
+    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+        .requiredSubgroupSize = required_size(device, variants, pipeline->constants[0]),
+    };
+    bool full = size.requiredSubgroupSize != 0;
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .pNext = full ? &size : NULL,
+                  .flags = full ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,
                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                   .module = module,
                   .pName = "main",
