@@ -41,8 +41,7 @@ static VkResult finish_part(struct device *device, int part)
     if (!staging->busy[part])
         return VK_SUCCESS;
     staging->busy[part] = false;
-    VkResult native = device->vk.WaitForFences(device->logical, 1, &staging->fences[part], VK_TRUE, UINT64_MAX);
-    return native == VK_SUCCESS ? device->vk.ResetFences(device->logical, 1, &staging->fences[part]) : native;
+    return device->vk.WaitForFences(device->logical, 1, &staging->fences[part], VK_TRUE, UINT64_MAX);
 }
 
 // Fills at most a part and starts its way to the device.
@@ -71,7 +70,9 @@ static VkResult send_part(struct device *device, int part, const struct bn_block
         return native;
     const VkSubmitInfo submit = {
         .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &commands};
-    native = vk->QueueSubmit(device->transfer, 1, &submit, staging->fences[part]);
+    native = vk->ResetFences(device->logical, 1, &staging->fences[part]);
+    if (native == VK_SUCCESS)
+        native = vk->QueueSubmit(device->transfer, 1, &submit, staging->fences[part]);
     staging->busy[part] = native == VK_SUCCESS;
     return native;
 }
@@ -96,6 +97,8 @@ enum bn_result bn_vulkan_buffer_write(struct bn_buffer *base, uint64_t offset, c
         VkResult last = finish_part(device, part);
         native = native == VK_SUCCESS ? last : native;
     }
+    if (native != VK_SUCCESS) // a part may be under way whose end we did not see
+        device->vk.DeviceWaitIdle(device->logical);
     pthread_mutex_unlock(&device->lock);
     return native == VK_SUCCESS ? BN_OK : bn_vulkan_fail(device, err, native, "the upload to the device");
 }

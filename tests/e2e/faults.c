@@ -1,6 +1,8 @@
 // Every call of every slot of a driver fails once, in every way: the run gives the same tokens or a typed error, holds
-// nothing afterwards, and never hangs. The decorator does the failing, so it works for any driver.
+// nothing afterwards, and never hangs. The decorator does the failing, so it works for any driver. Below the Vulkan driver a library
+// between it and the loader fails (tests/fake/between): then the driver's own answers to results of Vulkan are what is tested.
 #include <bitnet/driver.h>
+#include <dlfcn.h>
 #include <unistd.h>
 
 #include "runtime/device/fault.h"
@@ -50,18 +52,27 @@ static enum bn_result run(const char *driver, const char *plan, int32_t *tokens,
     return result;
 }
 
-static void inject(const char *driver, const char *plan, bool must_work, const int32_t *expected, unsigned *failed)
+// `named`: what fails, if it is not the plan.
+static enum bn_result inject_named(const char *driver, const char *plan, const char *named, bool must_work,
+                                   const int32_t *expected, unsigned *failed)
 {
     int32_t tokens[N_TOKENS] = {0};
     long before = allocated;
     memset(&error, 0, sizeof(error));
     enum bn_result result = run(driver, plan, tokens, NULL);
+    plan = named ? named : plan;
     *failed += result != BN_OK;
     CHECK(!must_work || result == BN_OK, "%s: %s", plan, bn_result_name(result));
     CHECK(result != BN_OK || memcmp(tokens, expected, sizeof(tokens)) == 0, "%s: other tokens", plan);
     CHECK(result == BN_OK || (error.code == result && error.message[0]), "%s: %s without a message", plan,
           bn_result_name(result));
     CHECK(allocated == before, "%s: %ld allocations were lost", plan, allocated - before);
+    return result;
+}
+
+static void inject(const char *driver, const char *plan, bool must_work, const int32_t *expected, unsigned *failed)
+{
+    inject_named(driver, plan, NULL, must_work, expected, failed);
 }
 
 static void visit(const char *driver)
@@ -115,6 +126,87 @@ static void visit_briefly(const char *driver)
     printf("%s: %u runs, %u ended with a typed error\n", driver, runs, failed);
 }
 
+// Results of Vulkan, what they are to us, and up to which call they are tried, ever farther apart; BN_OK: the driver does without.
+static const struct {
+    const char *function;
+    int native;
+    enum bn_result result;
+    unsigned most;
+} natives[] = {
+    {"QueueSubmit", -4, BN_ERR_DEVICE_LOST, 64},
+    {"QueueSubmit", -2, BN_ERR_DEVICE_MEMORY, 1},
+    {"GetSemaphoreCounterValue", -4, BN_ERR_DEVICE_LOST, 8},
+    {"GetSemaphoreCounterValue", -1, BN_ERR_NO_MEMORY, 1},
+    {"WaitForFences", -4, BN_ERR_DEVICE_LOST, 8},
+    {"WaitSemaphores", -4, BN_OK, 1}, // a lost device says so when it is asked for the value
+    {"ResetFences", -2, BN_ERR_DEVICE_MEMORY, 2},
+    {"AllocateMemory", -2, BN_ERR_DEVICE_MEMORY, 64},
+    {"AllocateMemory", -1, BN_ERR_NO_MEMORY, 2},
+    {"AllocateMemory", -10, BN_ERR_DEVICE_MEMORY, 2}, // too many objects
+    {"CreateBuffer", -2, BN_ERR_DEVICE_MEMORY, 2},
+    {"BindBufferMemory", -2, BN_ERR_DEVICE_MEMORY, 2},
+    {"MapMemory", -5, BN_ERR_INTERNAL, 2},
+    {"GetMemoryHostPointerPropertiesEXT", -1000072003, BN_OK, 2}, // weights are copied
+    {"CreateDevice", -3, BN_ERR_UNAVAILABLE, 1},
+    {"CreateDevice", -8, BN_ERR_UNAVAILABLE, 1},
+    {"CreateCommandPool", -1, BN_ERR_NO_MEMORY, 2},
+    {"CreatePipelineLayout", -1, BN_ERR_NO_MEMORY, 1},
+    {"CreatePipelineCache", -1, BN_OK, 1},
+    {"CreateShaderModule", -1, BN_ERR_NO_MEMORY, 2},
+    {"CreateComputePipelines", -2, BN_ERR_DEVICE_MEMORY, 2},
+    {"AllocateCommandBuffers", -2, BN_ERR_DEVICE_MEMORY, 2},
+    {"BeginCommandBuffer", -1, BN_ERR_NO_MEMORY, 2},
+    {"EndCommandBuffer", -2, BN_ERR_DEVICE_MEMORY, 2},
+    {"CreateSemaphore", -1, BN_ERR_NO_MEMORY, 1},
+    {"CreateFence", -1, BN_ERR_NO_MEMORY, 2},
+};
+
+// Sets the pointer to a function of the library.
+static bool find(void *library, const char *name, void *pointer)
+{
+    void *address = library ? dlsym(library, name) : NULL;
+    memcpy(pointer, &address, sizeof(address));
+    return address != NULL;
+}
+
+static void visit_natives(void *between)
+{
+    void (*fail)(const char *, unsigned, int);
+    unsigned (*calls)(void);
+    void (*two_families)(int);
+    if (!find(between, "between_fail", &fail) || !find(between, "between_calls", &calls) ||
+        !find(between, "between_families", &two_families)) {
+        CHECK(false, "libvulkan.so.1 is not that of tests/fake/between");
+        return;
+    }
+    int32_t expected[N_TOKENS], again[N_TOKENS];
+    unsigned runs = 0, failed = 0;
+    MUST(run("vulkan", NULL, expected, NULL));
+    for (size_t i = 0; i < sizeof(natives) / sizeof(natives[0]); i++) {
+        bool met = true;
+        for (unsigned at = 1; met && at <= natives[i].most; at += 1 + at / 4, runs++) {
+            char what[96];
+            snprintf(what, sizeof(what), "call %u of %s gives %d", at, natives[i].function, natives[i].native);
+            fail(natives[i].function, at, natives[i].native);
+            enum bn_result want = natives[i].result;
+            enum bn_result result = inject_named("vulkan", NULL, what, want == BN_OK, expected, &failed);
+            met = calls() >= at;
+            CHECK(result == want || result == BN_OK, "%s: %s: %s", what, bn_result_name(result), error.message);
+            CHECK(met || at > 1, "%s is not called", natives[i].function);
+            CHECK(result != BN_ERR_DEVICE_LOST || error.native == natives[i].native, "%s: native %d", what,
+                  (int)error.native);
+        }
+    }
+    fail(NULL, 0, 0);
+    two_families(1); // uploads on a queue of their own
+    MUST(run("vulkan", NULL, again, NULL));
+    CHECK(memcmp(again, expected, sizeof(again)) == 0, "two families give other tokens");
+    two_families(0);
+    MUST(run("vulkan", NULL, again, NULL));
+    CHECK(memcmp(again, expected, sizeof(again)) == 0, "the device, opened again, gives other tokens");
+    printf("vulkan: %u runs, %u ended with a typed error\n", runs, failed);
+}
+
 // Whether the driver is in this build and has a device here.
 static bool is_here(const char *driver)
 {
@@ -139,16 +231,20 @@ static void plans(void)
     CHECK(memcmp(tokens, expected, sizeof(tokens)) == 0, "another driver's plan has an effect");
 }
 
-// faults [DRIVER]
+// faults [DRIVER [native]]
 int main(int argc, char **argv)
 {
     alarm(DEADLINE_S);
     open_counted();
+    // Before the driver opens the loader, and for good: after that the name means the real one.
+    void *between = argc > 2 ? dlopen("libvulkan.so.1", RTLD_NOW) : NULL;
     if (argc > 1 && !is_here(argv[1])) {
         printf("%s: %s\n", argv[1], error.message);
         return 77;
     }
-    if (argc > 1) {
+    if (argc > 2) {
+        visit_natives(between);
+    } else if (argc > 1) {
         visit_briefly(argv[1]);
     } else {
         plans();
