@@ -180,7 +180,7 @@ class Portable(unittest.TestCase):
             watch = ("-d", "opencl", "-s", source, "-o", out, "-r", "1", "-c", "1", "watch", "quantise")
             result = shader(*watch, env=CL)
             self.assertEqual((result.code, os.listdir(out)), (0, ["quantise.cl"]), result.err)
-            self.assertRegex(result.text, r"quantise 0x6912 x1 +\d+\.\d+ +\d+\.\d+ +\d+%")
+            self.assertRegex(result.text, r"quantise 0x6912 x1 +\d+\.\d+ +\d+\.\d+ +\d+\.\d+ +\d+%")
             change(os.path.join(source, "portable", "quantise.cl"), "if (skips(slot, op))", "if (true)")
             result = shader(*watch, env=CL)  # one that is wrong: the check finds it
             self.assertEqual((result.code, "WRONG" in result.text), (1, True), result.err)
