@@ -72,9 +72,11 @@ struct check {
 
 static enum bn_result wrong(const struct check *check, enum bn_result code, const char *operand, const char *reason)
 {
-    char subject[96];
+    const struct bn_device_info *info = &check->device->info;
+    char subject[96], device[sizeof(info->id) + sizeof(info->driver) + 1];
     snprintf(subject, sizeof(subject), "op %zu %s %s", check->index, bn_op_name(check->op->kind), operand);
-    return bn_fail_at(check->err, code, check->device->info.id, subject, UINT64_MAX, "%s", reason);
+    snprintf(device, sizeof(device), "%s/%s", info->id, info->driver);
+    return bn_fail_at(check->err, code, device, subject, UINT64_MAX, "%s", reason);
 }
 
 // Bytes the operand must have. Dimensions were bounded before, so nothing overflows.

@@ -360,6 +360,11 @@ static int parse_mem(const char *whole, size_t *bytes)
     return 0;
 }
 
+static bool is_cpu(const char *device)
+{
+    return !device || strcmp(device, "cpu") == 0 || strcmp(device, "cpu/cpu") == 0;
+}
+
 static int check(struct settings *settings)
 {
     const char *wrong = NULL;
@@ -370,6 +375,9 @@ static int check(struct settings *settings)
     else if (settings->kernels &&
              (settings->model || settings->synthetic || settings->breakdown || settings->plot || settings->trace))
         wrong = "--kernels needs no model: leave out -m, --synthetic, --breakdown, --plot and --trace";
+    else if ((settings->kernels || settings->tune) && !is_cpu(settings->device))
+        wrong = "--kernels and --tune are for the driver cpu: leave out --device; bitnet-shader bench times kernels of "
+                "others";
     else if (settings->results && !settings->compare)
         wrong = "--results needs --compare";
     else if (settings->fail_if_worse && !settings->compare)

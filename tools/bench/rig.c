@@ -1,5 +1,6 @@
 #include "bench/rig.h"
 
+#include "common/device.h"
 #include "common/fail.h"
 
 #include <math.h>
@@ -47,6 +48,7 @@ int rig_open_device(struct rig *rig, const struct bench *bench, uint32_t threads
     rig->trace = bench->trace;
     if (bn_device_open(rig->runtime, bench->settings.device, &options, &rig->device, &err))
         return tool_fail_device(PROGRAM, &err, NULL);
+    tool_note_unused(PROGRAM, rig->device, &options);
     return 0;
 }
 
@@ -67,7 +69,10 @@ int rig_open_engine(struct rig *rig, const struct bn_engine_config *config)
     struct bn_error err = {0};
     uint64_t before = machine_huge_bytes(NULL);
     if (bn_engine_create(rig->runtime, rig->model, rig->device, config, &rig->engine, &err))
-        return tool_fail_device(PROGRAM, &err, "fewer --sessions or a smaller --depth need less memory");
+        return tool_fail_device(PROGRAM, &err,
+                                config->kv_type && err.code == BN_ERR_UNSUPPORTED
+                                    ? "--cache-type f16 works on every device"
+                                    : "fewer --sessions or a smaller --depth need less memory");
     bn_engine_set_trace(rig->engine, rig->trace);
     uint64_t after = machine_huge_bytes(NULL);
     BN_INIT(rig->stats);

@@ -1,6 +1,7 @@
 // --on-device-lost: the same device again, the CPU, or the end.
 #include "run/run.h"
 
+#include "common/device.h"
 #include "common/fail.h"
 
 #include <stdio.h>
@@ -21,7 +22,10 @@ int run_open_device(struct run *run, const char *selector, struct bn_error *err)
     options.isa = settings->isa;
     options.fault = settings->fault;
     options.trace = settings->trace != NULL;
-    return bn_device_open(run->runtime, selector, &options, &run->device, err);
+    enum bn_result result = bn_device_open(run->runtime, selector, &options, &run->device, err);
+    if (result == BN_OK && run->losses == 0)
+        tool_note_unused(PROGRAM, run->device, &options);
+    return result;
 }
 
 // A name of the device that is its own, whatever else comes or goes.
