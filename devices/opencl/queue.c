@@ -35,8 +35,8 @@ void bn_opencl_queue_close(struct bn_queue *base)
     struct device *device = device_of(base->device);
     pthread_mutex_lock(&device->lock);
     if (queue->handle) {
-        if (!atomic_load(&device->lost))
-            device->cl.Finish(queue->handle);
+        // Of a lost device, too: kernels that still run would write into memory that is given back next.
+        device->cl.Finish(queue->handle);
         for (; queue->first != queue->end; queue->first++)
             release(device, &queue->flights[queue->first % BN_IN_FLIGHT]);
         device->cl.ReleaseCommandQueue(queue->handle);
