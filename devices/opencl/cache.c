@@ -73,7 +73,9 @@ void bn_opencl_cache_save(struct device *device, uint64_t key, cl_program progra
         memcpy(file, &header, sizeof(header));
         name_of(key, name);
         enum bn_result result = bn_cache_write(name, file, sizeof(header) + bytes, NULL);
-        if (result != BN_OK && result != BN_ERR_NOT_FOUND) // without a folder nobody wanted it
+        if (result == BN_OK)
+            bn_cache_trim("opencl-", BN_CACHE_PROGRAMS);
+        else if (result != BN_ERR_NOT_FOUND) // without a folder nobody wanted it
             bn_log(host, BN_LOG_INFO, "opencl: compiled programs cannot be written to the cache folder");
     }
     bn_free(host, file);

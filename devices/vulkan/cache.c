@@ -85,7 +85,9 @@ void bn_vulkan_cache_save(struct device *device)
         memcpy(file, &header, sizeof(header));
         name_of(device, name);
         enum bn_result result = bn_cache_write(name, file, sizeof(header) + bytes, NULL);
-        if (result != BN_OK && result != BN_ERR_NOT_FOUND) // without a folder nobody wanted it
+        if (result == BN_OK)
+            bn_cache_trim("vulkan-", BN_CACHE_PROGRAMS);
+        else if (result != BN_ERR_NOT_FOUND) // without a folder nobody wanted it
             bn_log(host, BN_LOG_INFO, "vulkan: the cache of compiled shaders cannot be written");
     }
     bn_free(host, file);

@@ -1,5 +1,6 @@
 #include "runtime/base/cache.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -112,4 +113,39 @@ enum bn_result bn_cache_write(const char *name, const void *data, size_t bytes, 
     error = error ? error : errno;
     unlink(other);
     return bn_fail_errno(err, error, path, "cannot be written");
+}
+
+// Bytes of the files with the prefix, and the oldest of them; its name is empty if there are none.
+static uint64_t look_through(int folder, DIR *list, const char *prefix, char *oldest)
+{
+    struct timespec least = {0, 0};
+    uint64_t total = 0;
+    oldest[0] = '\0';
+    rewinddir(list);
+    for (struct dirent *entry; (entry = readdir(list));) {
+        struct stat st;
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 ||
+            fstatat(folder, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+            continue;
+        total += (uint64_t)st.st_size;
+        bool older = st.st_mtim.tv_sec < least.tv_sec ||
+                     (st.st_mtim.tv_sec == least.tv_sec && st.st_mtim.tv_nsec < least.tv_nsec);
+        if (oldest[0] == '\0' || older) {
+            least = st.st_mtim;
+            snprintf(oldest, sizeof(entry->d_name), "%s", entry->d_name);
+        }
+    }
+    return total;
+}
+
+void bn_cache_trim(const char *prefix, uint64_t most)
+{
+    char path[BN_CACHE_PATH_BYTES], oldest[sizeof(((struct dirent *)NULL)->d_name)];
+    DIR *list = bn_cache_path(path, ".", false) ? opendir(path) : NULL;
+    if (!list)
+        return;
+    while (look_through(dirfd(list), list, prefix, oldest) > most && oldest[0] != '\0' &&
+           unlinkat(dirfd(list), oldest, 0) == 0)
+        continue;
+    closedir(list);
 }

@@ -1,11 +1,15 @@
-// Errors, allocation, words that threads wait on, the packet ring.
+// Errors, allocation, words that threads wait on, the packet ring, the cache folder.
 #include <check.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "devices/common/ring.h"
+#include "runtime/base/cache.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fail.h"
 #include "runtime/base/thread.h"
@@ -235,6 +239,35 @@ START_TEST(ring_wraps_around_and_pushes_back)
 }
 END_TEST
 
+// Files of one prefix go, the oldest first, until the rest fits; others stay, whatever they weigh.
+START_TEST(the_cache_is_bounded)
+{
+    static const char *const names[] = {"a-3", "a-1", "b-1", "a-2", "a-4"};
+    static const int ages[] = {30, 50, 99, 40, 20};
+    char folder[] = "/tmp/bitnet-cache-XXXXXX", data[100] = {0}, found[sizeof(data)], path[BN_CACHE_PATH_BYTES];
+    size_t bytes;
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    ck_assert_int_eq(setenv("BITNET_CACHE_DIR", folder, 1), 0);
+    for (int i = 0; i < 5; i++) {
+        const struct timespec times[2] = {{.tv_sec = 1000000000 - ages[i]}, {.tv_sec = 1000000000 - ages[i]}};
+        ck_assert_int_eq(bn_cache_write(names[i], data, sizeof(data), NULL), BN_OK);
+        ck_assert(bn_cache_path(path, names[i], false));
+        ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    }
+    bn_cache_trim("a-", 400);
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(bn_cache_read(names[i], found, sizeof(found), &bytes, NULL), BN_OK);
+    bn_cache_trim("a-", 299);
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(bn_cache_read(names[i], found, sizeof(found), &bytes, NULL),
+                         ages[i] == 50 || ages[i] == 40 ? BN_ERR_NOT_FOUND : BN_OK);
+    bn_cache_trim("a-", 0);
+    bn_cache_trim("b-", 0);
+    ck_assert_int_eq(rmdir(folder), 0);
+    bn_cache_trim("b-", 0); // no folder
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("base");
@@ -247,6 +280,7 @@ int main(void)
     tcase_add_test(tests, machine);
     tcase_add_test(tests, words_wake_their_waiters);
     tcase_add_test(tests, ring_wraps_around_and_pushes_back);
+    tcase_add_test(tests, the_cache_is_bounded);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
