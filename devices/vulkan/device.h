@@ -63,7 +63,8 @@ struct device {
     struct staging staging;
     uint64_t taken[VK_MAX_MEMORY_HEAPS]; // bytes of each heap that we allocated
     struct measure measure;
-    const char *lost_in; // the op that ran when the device was lost; NULL: not known
+    const char *lost_in;     // the op that ran when the device was lost; NULL: not known
+    const char *done_before; // the one that had ended before; NULL: none of the command
     _Atomic uint64_t submissions, dispatches;
     _Atomic uint32_t last_op, lost;
 };

@@ -115,12 +115,15 @@ static enum bn_result lost(struct device *device, struct queue *queue, struct bn
     uint32_t op = atomic_load(&device->last_op);
     if (!atomic_exchange(&device->lost, 1) && queue->first != queue->end) {
         const struct command *command = queue->flights[queue->first % BN_IN_FLIGHT].command;
-        device->lost_in = op < command->n_ops ? bn_op_name((enum bn_op_kind)command->kinds[op]) : NULL;
+        bool known = op < command->n_ops;
+        device->lost_in = known ? bn_op_name((enum bn_op_kind)command->kinds[op]) : NULL;
+        device->done_before = known && op > 0 ? bn_op_name((enum bn_op_kind)command->kinds[op - 1]) : NULL;
     }
     queue->first = queue->end;
     bn_fail_at(err, BN_ERR_DEVICE_LOST, device->base.info.id, device->lost_in ? device->lost_in : "?", UINT64_MAX,
-               "the device is lost; op %" PRIu32 " of the command was the last that started, those before it are done",
-               op);
+               "the device is lost; op %" PRIu32 " of the command was the last that started, %s%s was the last to end",
+               op, device->done_before ? "the one before it, " : "none of this command",
+               device->done_before ? device->done_before : "");
     if (err)
         err->native = VK_ERROR_DEVICE_LOST;
     return BN_ERR_DEVICE_LOST;

@@ -47,6 +47,42 @@ static struct bn_command *record_copy(struct cts *cts, const struct bn_span *fro
     return command;
 }
 
+// An operand of more than 128 MiB, the most that Vulkan lets every device bind; and more memory than there is. Of Vulkan only: it
+// takes long, and others have other limits.
+static void large(struct cts *cts)
+{
+    enum { COLS = 4096, ROWS = (130 << 20) / (COLS * 4) };
+    const struct bn_device_info *info = bn_device_get_info(cts->device);
+    uint32_t tokens[2] = {ROWS - 1, 1};
+    if (strcmp(info->driver, "vulkan") != 0)
+        return;
+    struct bn_span slot = cts_slot(cts, 2, tokens, NULL), out = cts_buffer(cts, 2 * COLS * 4, NULL);
+    struct bn_op op = {.kind = BN_OP_EMBED, .rows = 2, .cols = COLS, .out = out};
+    op.w[0] = (struct bn_weight){.layout = BN_LAYOUT_F32, .rows = ROWS, .cols = COLS, .scale = 1};
+    op.w[0].data = cts_buffer(cts, (size_t)ROWS * COLS * 4, NULL);
+    float *expected = calloc(2 * COLS, sizeof(*expected)), *values = cts_floats(COLS, 1.0f);
+    memcpy((float *)op.w[0].data.buffer->host + (size_t)(ROWS - 1) * COLS, values, COLS * sizeof(*values));
+    memcpy(expected, values, COLS * sizeof(*values));
+    cts_run(cts, &op, &slot);
+    cts_compare(cts, "the last row of a large operand", &out, expected, 2 * COLS);
+    // The operand lies in that memory, too. Devices may give less at once than they have.
+    struct bn_buffer *buffer = NULL;
+    struct bn_caps caps = {0};
+    bn_device_get_caps(cts->device, &caps);
+    uint64_t bytes = info->memory_total - (64 << 20);
+    if (caps.max_buffer >= bytes) {
+        enum bn_result result = bn_buffer_create_local(cts->device, bytes, &buffer, &cts->error);
+        CTS_CHECK(result == BN_ERR_DEVICE_MEMORY, "more than all memory: %s", bn_result_name(result));
+        CTS_CHECK(strstr(cts->error.message, " MiB are needed, ") && strstr(cts->error.message, " MiB are free"),
+                  "more than all memory: %s", cts->error.message);
+    }
+    cts_free(&slot);
+    cts_free(&out);
+    cts_free(&op.w[0].data);
+    free(expected);
+    free(values);
+}
+
 // Memory that the host need not reach: zero, then what was written to it, as the device sees it.
 static void local(struct cts *cts)
 {
@@ -337,7 +373,7 @@ static void profile(struct cts *cts)
 }
 
 const struct cts_case cts_device_cases[] = {
-    {"buffers", buffers}, {"local", local},         {"order", order},     {"timeline", timeline},
-    {"queues", queues},   {"deadline", deadline},   {"stop", stop},       {"kv_copy", kv_copy},
-    {"misuse", misuse},   {"lifetimes", lifetimes}, {"profile", profile}, {NULL, NULL},
+    {"buffers", buffers},     {"local", local},       {"large", large}, {"order", order},     {"timeline", timeline},
+    {"queues", queues},       {"deadline", deadline}, {"stop", stop},   {"kv_copy", kv_copy}, {"misuse", misuse},
+    {"lifetimes", lifetimes}, {"profile", profile},   {NULL, NULL},
 };

@@ -1,9 +1,10 @@
 """The Vulkan driver under Khronos' validation layer, and its files: the cache of pipelines, overridden shaders.
 
-usage: vulkan.py CTS
+usage: vulkan.py CTS BITNET-RUN
 """
 import glob
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -73,14 +74,36 @@ def override(cts):
         check(status == 1 and "values differ" in text, "the shader of the folder was not used")
 
 
+# Every device of every driver that the loader finds, whatever the others are.
+def drivers(run_tool):
+    manifests = glob.glob("/usr/share/vulkan/icd.d/lvp_icd*.json")
+    if not manifests:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        with open(manifests[0], encoding="utf-8") as f:
+            text = f.read()
+        names = [os.path.join(folder, name + ".json") for name in ("one", "two", "missing")]
+        for name in names:
+            with open(name, "w", encoding="utf-8") as f:
+                f.write(re.sub(r'"[^"]*\.so[^"]*"', '"/nowhere/libvulkan_x.so"', text) if "missing" in name else text)
+        for listed, found in ((names[:1], 1), (names[:2], 2), (names, 2), (names[2:], 0)):
+            files = ":".join(listed)
+            result = subprocess.run([run_tool, "--list-devices"], capture_output=True, text=True,
+                                    env=dict(os.environ, VK_ICD_FILENAMES=files, VK_DRIVER_FILES=files))
+            lines = [line for line in result.stdout.splitlines() if " vulkan " in line]
+            check(sum("llvmpipe" in line for line in lines) == found, f"{len(listed)} drivers: {lines}")
+            check(found or "no Vulkan driver is installed" in lines[0], f"no driver: {lines}")
+
+
 def main():
-    cts = sys.argv[1]
+    cts, run_tool = sys.argv[1:]
     status, text = run(cts, "order")
     if status == 77:
         print(text)
         return 77
     cache(cts)
     override(cts)
+    drivers(run_tool)
     if not glob.glob("/usr/share/vulkan/explicit_layer.d/*khronos_validation*"):
         print("the validation layer is not installed (Debian: vulkan-validationlayers)")
         return 77 if not failures else 1

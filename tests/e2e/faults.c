@@ -193,6 +193,9 @@ static void visit_natives(void *between)
             met = calls() >= at;
             CHECK(result == want || result == BN_OK, "%s: %s: %s", what, bn_result_name(result), error.message);
             CHECK(met || at > 1, "%s is not called", natives[i].function);
+            CHECK(result != BN_ERR_DEVICE_LOST || strcmp(natives[i].function, "GetSemaphoreCounterValue") != 0 ||
+                      strstr(error.message, "was the last to end"),
+                  "%s: %s", what, error.message);
             CHECK(result != BN_ERR_DEVICE_LOST || error.native == natives[i].native, "%s: native %d", what,
                   (int)error.native);
         }

@@ -1,8 +1,12 @@
-// What the Vulkan driver chooses from what a device says: families of queues, and the size of subgroups.
+// What the Vulkan driver chooses from what a device says: families of queues, and the size of subgroups; and what its shaders ask
+// of every device.
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "devices/common/kernels.h"
 #include "devices/vulkan/adapter.h"
+#include "devices/vulkan/shaders.h"
 
 enum {
     G = VK_QUEUE_GRAPHICS_BIT,
@@ -81,12 +85,42 @@ START_TEST(subgroup_sizes)
 }
 END_TEST
 
+// Neither int8, int16 nor halves, in registers or in memory, nor bindings of buffers, which have a largest size: only what the names of
+// the variants say. Cooperative matrices need int8, and have other variants beside them.
+START_TEST(capabilities)
+{
+    enum { OP_CAPABILITY = 17, SHADER = 1, ADDRESSES = 5347, GROUP = 61, ARITHMETIC = 63, SHUFFLE = 65 };
+    enum { DOT_PACKED = 6018, DOT = 6019, VARIANTS = 4 };
+    unsigned seen = 0;
+    for (int k = 0; k < BN_KERNEL_COUNT; k++)
+        for (uint32_t v = 0; v < VARIANTS; v++) {
+            char name[64];
+            snprintf(name, sizeof(name), "%s%s%s", bn_kernel_infos[k].name, v & BN_KERNEL_DOT ? "_dot" : "",
+                     v & BN_KERNEL_SUBGROUP ? "_subgroup" : "");
+            const struct spirv *spirv = bn_vulkan_spirv(name);
+            ck_assert_msg(!spirv == ((v & bn_kernel_infos[k].variants) != v), "%s", name);
+            for (size_t at = 5; spirv && at < spirv->bytes / 4 && (spirv->words[at] & 0xffff) == OP_CAPABILITY;
+                 at += 2) {
+                uint32_t needs = spirv->words[at + 1];
+                bool of_dot = needs == DOT || needs == DOT_PACKED;
+                bool of_subgroup = needs == GROUP || needs == ARITHMETIC || needs == SHUFFLE;
+                ck_assert_msg(needs == SHADER || needs == ADDRESSES || (of_dot && (v & BN_KERNEL_DOT)) ||
+                                  (of_subgroup && (v & BN_KERNEL_SUBGROUP)),
+                              "%s needs capability %u", name, needs);
+                seen++;
+            }
+        }
+    ck_assert_uint_gt(seen, 80);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("adapter");
     TCase *tcase = tcase_create("choices");
     tcase_add_test(tcase, families);
     tcase_add_test(tcase, subgroup_sizes);
+    tcase_add_test(tcase, capabilities);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
