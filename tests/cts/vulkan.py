@@ -49,7 +49,7 @@ def cache(cts):
             return
         with open(files[0], "rb") as f:
             good = f.read()
-        for bad in (b"", good[:20], good[:-1], good + b"x", bytes([good[0] ^ 1]) + good[1:],
+        for bad in (b"", good[:20], good[:-1], good + b"x", bytes([good[0] ^ 1]) + good[1:], good[:8] + bytes([good[8] ^ 1]) + good[9:],
                     good[:-1] + bytes([good[-1] ^ 1]), b"\xff" * len(good)):
             with open(files[0], "wb") as f:
                 f.write(bad)
