@@ -39,32 +39,32 @@ struct group {
     bool one, finite;
 };
 
-// Sums of a lane are of four weights at most: below 2^-22 of them is lost.
+typedef int32_t lanes __attribute__((vector_size(16)));
+typedef float sums __attribute__((vector_size(16)));
+
+// Sums of a lane are of four weights: below 2^-22 of them is lost.
 static struct group survey_group(const float *weights, uint64_t n)
 {
-    uint32_t most[LANES] = {0}, other[LANES] = {0};
-    float magnitudes[GROUP] = {0}, sums[LANES] = {0};
-    uint32_t bits[GROUP];
-    for (uint64_t i = 0; i < n; i++)
-        magnitudes[i] = fabsf(weights[i]);
-    memcpy(bits, magnitudes, sizeof(bits));
-    for (int i = 0; i < GROUP; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            sums[j] += magnitudes[i + j];
-            most[j] = bits[i + j] > most[j] ? bits[i + j] : most[j];
-        }
+    lanes magnitudes[GROUP / 4] = {0}, most = {0}, other = {0};
+    sums sum[LANES / 4] = {0};
     struct group group = {.one = true};
-    for (int j = 1; j < LANES; j++)
-        most[0] = most[j] > most[0] ? most[j] : most[0];
-    for (int i = 0; i < GROUP; i += LANES)
-        for (int j = 0; j < LANES; j++)
-            other[j] |= bits[i + j] != 0 && bits[i + j] != most[0];
-    for (int j = 0; j < LANES; j++) {
-        group.sum += (double)sums[j];
-        group.one = group.one && !other[j];
+    memcpy(magnitudes, weights, n * sizeof(*weights));
+    for (int i = 0; i < GROUP / 4; i++) {
+        magnitudes[i] &= 0x7fffffff;
+        lanes more = magnitudes[i] > most;
+        most = (magnitudes[i] & more) | (most & ~more);
+        sum[i % (LANES / 4)] += (sums)magnitudes[i];
     }
-    memcpy(&group.most, &most[0], sizeof(group.most));
-    group.finite = most[0] < 0x7f800000;
+    int32_t largest = most[0];
+    for (int i = 1; i < 4; i++)
+        largest = most[i] > largest ? most[i] : largest;
+    for (int i = 0; i < GROUP / 4; i++)
+        other |= (magnitudes[i] != 0) & (magnitudes[i] != largest);
+    for (int i = 0; i < LANES; i++)
+        group.sum += (double)sum[i / 4][i % 4];
+    group.one = !(other[0] | other[1] | other[2] | other[3]);
+    memcpy(&group.most, &largest, sizeof(group.most));
+    group.finite = largest < 0x7f800000;
     return group;
 }
 

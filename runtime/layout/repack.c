@@ -156,14 +156,30 @@ static int8_t round_one(float steps)
     return (int8_t)((steps > 0.5f) - (steps < -0.5f));
 }
 
+typedef float sums __attribute__((vector_size(16)));
+typedef int32_t lanes __attribute__((vector_size(16)));
+
+static void round_sixteen(const float *weights, float inverse, int8_t *restrict trits)
+{
+    int32_t rounded[16];
+    for (int i = 0; i < 16; i += 4) {
+        sums steps;
+        memcpy(&steps, weights + i, sizeof(steps));
+        steps *= inverse;
+        lanes four = (steps < -0.5f) - (steps > 0.5f); // true is -1
+        memcpy(rounded + i, &four, sizeof(four));
+    }
+    for (int i = 0; i < 16; i++)
+        trits[i] = (int8_t)rounded[i];
+}
+
 // The trits of floats, by the scale of the tensor: as BitNet's weights are quantised in training.
 static void round_row(const struct repacker *rp, int8_t *trits)
 {
     float inverse = rp->from->scale != 0 ? 1.0f / rp->from->scale : 0;
     uint64_t c = 0, cols = rp->from->cols;
     for (; c + 16 <= cols; c += 16)
-        for (int i = 0; i < 16; i++) // so that compilers make vectors of it
-            trits[c + (uint64_t)i] = round_one(rp->row[c + (uint64_t)i] * inverse);
+        round_sixteen(rp->row + c, inverse, trits + c);
     for (; c < cols; c++)
         trits[c] = round_one(rp->row[c] * inverse);
 }
