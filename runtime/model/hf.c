@@ -117,21 +117,36 @@ static enum bn_result read_pooling(struct folder *f)
     return check_pooling(f, sub);
 }
 
+// tokenizer.json, or where there is none tokenizer.model.
 static enum bn_result read_vocabulary(struct folder *f)
 {
-    struct bn_json json = {0}, more = {0};
-    char path[256], other[256], *chat = NULL;
-    size_t bytes = 0;
-    enum bn_result result = read_json(f, "tokenizer.json", true, MAX_TOKENIZER, &json, path);
+    struct bn_json json = {0}, more = {0}, added = {0};
+    char path[256], other[256], third[256], *chat = NULL, *model = NULL;
+    size_t bytes = 0, model_bytes = 0;
+    enum bn_result result = read_json(f, "tokenizer.json", false, MAX_TOKENIZER, &json, path);
+    if (result == BN_OK && !json.root)
+        result =
+            bn_folder_read(&f->dir, f->host, "tokenizer.model", false, MAX_TOKENIZER, &model, &model_bytes, f->err);
+    if (result == BN_OK && !json.root && !model)
+        result = bn_fail_at(f->err, BN_ERR_IO, f->dir.name, NULL, UINT64_MAX,
+                            "has neither tokenizer.json nor tokenizer.model");
     if (result == BN_OK)
         result = read_json(f, "tokenizer_config.json", false, MAX_TOKENIZER, &more, other);
+    if (result == BN_OK && model)
+        result = read_json(f, "added_tokens.json", false, MAX_TOKENIZER, &added, third);
     if (result == BN_OK)
         result = bn_folder_read(&f->dir, f->host, "chat_template.jinja", false, MAX_CONFIG, &chat, &bytes, f->err);
-    if (result == BN_OK)
-        result = bn_hf_read_tokenizer(&f->config, f->host, &json, &more, (struct bn_str){chat, bytes}, &f->blob);
+    const struct bn_str template = {chat, bytes};
+    if (result == BN_OK && json.root)
+        result = bn_hf_read_tokenizer(&f->config, f->host, &json, &more, template, &f->blob);
+    else if (result == BN_OK)
+        result = bn_hf_read_sentencepiece(&f->config, f->host, "tokenizer.model", (struct bn_str){model, model_bytes},
+                                          &more, &added, template, &f->blob, f->err);
     bn_free(f->host, chat);
+    bn_free(f->host, model);
     bn_json_finish(&json);
     bn_json_finish(&more);
+    bn_json_finish(&added);
     return result;
 }
 

@@ -59,6 +59,12 @@ enum bn_result bn_hf_read_tokenizer(const struct bn_hf_config *config, const str
                                     const struct bn_json *json, const struct bn_json *more, struct bn_str chat_template,
                                     struct bn_key_blob *blob);
 
+// hf_spm.c: the same from tokenizer.model, SentencePiece's own file. `more` is tokenizer_config.json, `added` added_tokens.json, which
+// counts where the former says nothing; their roots may be NULL. Errors: as above.
+enum bn_result bn_hf_read_sentencepiece(const struct bn_hf_config *config, const struct bn_host *host, const char *file,
+                                        struct bn_str message, const struct bn_json *more, const struct bn_json *added,
+                                        struct bn_str chat_template, struct bn_key_blob *blob, struct bn_error *err);
+
 // hf_pieces.c: what the steps of tokenizer.json do to a text in front of SentencePiece.
 struct bn_hf_pieces {
     enum {

@@ -4,15 +4,10 @@
 #include <string.h>
 
 #include "runtime/base/fail.h"
-#include "runtime/model/hf_impl.h"
+#include "runtime/model/hf_reader.h"
 
-#define MAX_VOCAB (1u << 24)
-#define MAX_FILLERS 65536u // ids that the model has and the vocabulary has not
 #define FILLER_BYTES 16
-#define MARK "\xe2\x96\x81" // U+2581
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER = 4, UNUSED = 5, BYTE = 6 }; // of tokenizer.ggml.token_type
 
 static const struct {
     const char *regex, *name;
@@ -22,25 +17,7 @@ static const struct {
 #undef BN_HF_PRE
 };
 
-struct reader {
-    const struct bn_hf_config *config;
-    const struct bn_host *host;
-    const struct bn_json *json, *more;
-    struct bn_key_blob *blob;
-    json_t *model, *vocab, *added; // the vocabulary of Unigram is an array
-    enum { BYTE_LEVEL, PIECES, UNIGRAM } kind;
-    struct bn_hf_pieces pieces;
-    bool byte_fallback;
-    int64_t unknown;       // -1: there is none
-    struct bn_str *tokens; // [n_tokens]; no data: no token has this id
-    int32_t *types;
-    uint32_t n_tokens;
-    char *spaced;     // texts of user-defined tokens in which U+2581 became a space
-    int64_t bos, eos; // of the template
-    bool add_bos, add_eos, has_template;
-};
-
-static enum bn_result refuse(const struct reader *r, const char *subject, const char *what, struct bn_str value)
+static enum bn_result refuse(const struct bn_hf_reader *r, const char *subject, const char *what, struct bn_str value)
 {
     char text[160];
     return bn_json_fail(r->json, BN_ERR_UNSUPPORTED, subject, "%s \"%s\"", what,
@@ -64,7 +41,7 @@ static bool is_byte_level(const json_t *step)
 }
 
 // Which tokenizer it is, and that it has no feature that is not built.
-static enum bn_result check_model(struct reader *r)
+static enum bn_result check_model(struct bn_hf_reader *r)
 {
     struct bn_str type = {"BPE", 3};
     bool whole = false;
@@ -101,7 +78,7 @@ static enum bn_result check_model(struct reader *r)
 }
 
 // Of byte-level vocabularies.
-static enum bn_result read_normaliser(const struct reader *r)
+static enum bn_result read_normaliser(const struct bn_hf_reader *r)
 {
     json_t *normalizer;
     struct bn_str type = {0};
@@ -115,7 +92,7 @@ static enum bn_result read_normaliser(const struct reader *r)
 }
 
 // One step of the pre-tokeniser.
-static enum bn_result read_step(const struct reader *r, const json_t *step, struct bn_str *regex, bool *own)
+static enum bn_result read_step(const struct bn_hf_reader *r, const json_t *step, struct bn_str *regex, bool *own)
 {
     struct bn_str type = {0}, behavior = {0};
     json_t *pattern;
@@ -147,7 +124,7 @@ static enum bn_result read_step(const struct reader *r, const json_t *step, stru
     return result;
 }
 
-static enum bn_result read_pre(struct reader *r)
+static enum bn_result read_pre(struct bn_hf_reader *r)
 {
     json_t *pre, *steps = NULL;
     struct bn_str type = {0}, regex = {0};
@@ -172,10 +149,10 @@ static enum bn_result read_pre(struct reader *r)
     return refuse(r, "pre_tokenizer", "its pattern is not known:", regex);
 }
 
-static enum bn_result read_processor(struct reader *r, const json_t *processor, int depth);
+static enum bn_result read_processor(struct bn_hf_reader *r, const json_t *processor, int depth);
 
 // What is put before and behind a text.
-static enum bn_result read_template(struct reader *r, const json_t *processor)
+static enum bn_result read_template(struct bn_hf_reader *r, const json_t *processor)
 {
     json_t *single, *tokens;
     enum bn_result result = bn_json_array(r->json, processor, "single", true, &single);
@@ -200,7 +177,7 @@ static enum bn_result read_template(struct reader *r, const json_t *processor)
     return result;
 }
 
-static enum bn_result read_processor(struct reader *r, const json_t *processor, int depth)
+static enum bn_result read_processor(struct bn_hf_reader *r, const json_t *processor, int depth)
 {
     struct bn_str type = {0};
     json_t *list;
@@ -217,7 +194,7 @@ static enum bn_result read_processor(struct reader *r, const json_t *processor, 
     return result;
 }
 
-static enum bn_result read_id(const struct reader *r, const char *subject, const json_t *value, uint32_t *id)
+static enum bn_result read_id(const struct bn_hf_reader *r, const char *subject, const json_t *value, uint32_t *id)
 {
     if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= MAX_VOCAB)
         return bn_json_fail(r->json, BN_ERR_MODEL, subject, "expected an id of at most %u", MAX_VOCAB - 1);
@@ -226,7 +203,7 @@ static enum bn_result read_id(const struct reader *r, const char *subject, const
 }
 
 // Whether the token is found in a text in another way than by its text alone.
-static enum bn_result check_added(const struct reader *r, const json_t *entry, struct bn_str text, bool special)
+enum bn_result bn_hf_check_added(const struct bn_hf_reader *r, const json_t *entry, struct bn_str text, bool special)
 {
     static const char *const flags[] = {"single_word", "lstrip", "rstrip", "normalized"};
     enum bn_result result = BN_OK;
@@ -243,7 +220,8 @@ static enum bn_result check_added(const struct reader *r, const json_t *entry, s
 }
 
 // An added token's id, text and type.
-static enum bn_result read_added(const struct reader *r, size_t i, uint32_t *id, struct bn_str *text, int32_t *type)
+static enum bn_result read_added(const struct bn_hf_reader *r, size_t i, uint32_t *id, struct bn_str *text,
+                                 int32_t *type)
 {
     const json_t *entry = json_array_get(r->added, i);
     bool special = false;
@@ -253,14 +231,14 @@ static enum bn_result read_added(const struct reader *r, size_t i, uint32_t *id,
     if (result == BN_OK)
         result = bn_json_bool(r->json, entry, "special", false, &special);
     if (result == BN_OK)
-        result = check_added(r, entry, *text, special);
+        result = bn_hf_check_added(r, entry, *text, special);
     *type = special ? CONTROL : USER;
     return result;
 }
 
 // Calls for each entry of the vocabulary: an object from texts to ids, or an array of texts with scores.
-static enum bn_result each_token(struct reader *r,
-                                 enum bn_result (*take)(struct reader *r, uint32_t id, struct bn_str text))
+static enum bn_result each_token(struct bn_hf_reader *r,
+                                 enum bn_result (*take)(struct bn_hf_reader *r, uint32_t id, struct bn_str text))
 {
     const char *name;
     json_t *value;
@@ -286,13 +264,13 @@ static enum bn_result each_token(struct reader *r,
 }
 
 // While it counts, n_tokens is one more than the largest id.
-static enum bn_result count_token(struct reader *r, uint32_t id, struct bn_str text)
+static enum bn_result count_token(struct bn_hf_reader *r, uint32_t id, struct bn_str text)
 {
     r->n_tokens = id >= r->n_tokens ? id + 1 : r->n_tokens;
     return BN_OK;
 }
 
-static enum bn_result count_tokens(struct reader *r)
+static enum bn_result count_tokens(struct bn_hf_reader *r)
 {
     enum bn_result result = each_token(r, count_token);
     for (size_t i = 0; i < json_array_size(r->added) && result == BN_OK; i++) {
@@ -320,7 +298,7 @@ static enum bn_result count_tokens(struct reader *r)
     return BN_OK;
 }
 
-static enum bn_result put_token(struct reader *r, uint32_t id, struct bn_str text, int32_t type)
+static enum bn_result put_token(struct bn_hf_reader *r, uint32_t id, struct bn_str text, int32_t type)
 {
     struct bn_str *token = &r->tokens[id];
     if (token->data && type == NORMAL)
@@ -337,7 +315,7 @@ static bool is_byte(struct bn_str text)
     return text.bytes == 6 && memcmp(text.data, "<0x", 3) == 0 && text.data[5] == '>';
 }
 
-static enum bn_result take_token(struct reader *r, uint32_t id, struct bn_str text)
+static enum bn_result take_token(struct bn_hf_reader *r, uint32_t id, struct bn_str text)
 {
     int32_t type = r->byte_fallback && is_byte(text) ? BYTE : NORMAL;
     const char *inner = text.bytes > 3 && r->pieces.splits ? memmem(text.data + 1, text.bytes - 1, MARK, 3) : NULL;
@@ -350,7 +328,7 @@ static enum bn_result take_token(struct reader *r, uint32_t id, struct bn_str te
 }
 
 // The texts of SentencePiece's user-defined tokens are looked for as they are, so they need their spaces.
-static void space_token(struct reader *r, uint32_t id, size_t *used)
+static void space_token(struct bn_hf_reader *r, uint32_t id, size_t *used)
 {
     struct bn_str *token = &r->tokens[id];
     char *to = r->spaced + *used;
@@ -364,7 +342,7 @@ static void space_token(struct reader *r, uint32_t id, size_t *used)
     *used += n;
 }
 
-static enum bn_result space_tokens(struct reader *r)
+enum bn_result bn_hf_space_tokens(struct bn_hf_reader *r)
 {
     size_t bytes = 1, used = 0;
     for (uint32_t i = 0; i < r->n_tokens; i++)
@@ -379,7 +357,7 @@ static enum bn_result space_tokens(struct reader *r)
 }
 
 // The token for what no other covers: by its text, or of Unigram by its id.
-static enum bn_result find_unknown(struct reader *r)
+static enum bn_result find_unknown(struct bn_hf_reader *r)
 {
     struct bn_str text = {0};
     uint32_t id = 0;
@@ -399,7 +377,7 @@ static enum bn_result find_unknown(struct reader *r)
     return result;
 }
 
-static enum bn_result read_tokens(struct reader *r)
+static enum bn_result read_tokens(struct bn_hf_reader *r)
 {
     enum bn_result result = count_tokens(r);
     if (result != BN_OK)
@@ -419,10 +397,10 @@ static enum bn_result read_tokens(struct reader *r)
     }
     if (result == BN_OK && r->kind != BYTE_LEVEL)
         result = find_unknown(r);
-    return result == BN_OK && r->kind != BYTE_LEVEL ? space_tokens(r) : result;
+    return result == BN_OK && r->kind != BYTE_LEVEL ? bn_hf_space_tokens(r) : result;
 }
 
-static void write_tokens(struct reader *r)
+void bn_hf_write_tokens(struct bn_hf_reader *r)
 {
     char filler[FILLER_BYTES];
     bn_key_array(r->blob, "tokenizer.ggml.tokens", BN_GGUF_STRING, r->n_tokens);
@@ -436,7 +414,7 @@ static void write_tokens(struct reader *r)
 }
 
 // A merge is "left right", or of newer versions ["left", "right"].
-static enum bn_result write_merge(struct reader *r, size_t i, const json_t *merge)
+static enum bn_result write_merge(struct bn_hf_reader *r, size_t i, const json_t *merge)
 {
     struct bn_str joined = json_is_string(merge) ? bn_json_text(merge) : (struct bn_str){0};
     if (json_is_string(merge)) {
@@ -455,7 +433,7 @@ static enum bn_result write_merge(struct reader *r, size_t i, const json_t *merg
     return BN_OK;
 }
 
-static enum bn_result write_merges(struct reader *r)
+static enum bn_result write_merges(struct bn_hf_reader *r)
 {
     json_t *merges;
     enum bn_result result = bn_json_array(r->json, r->model, "merges", true, &merges);
@@ -468,7 +446,7 @@ static enum bn_result write_merges(struct reader *r)
 }
 
 // What a merge makes, or -1.
-static int64_t result_of(const struct reader *r, const json_t *merge)
+static int64_t result_of(const struct bn_hf_reader *r, const json_t *merge)
 {
     char text[512];
     size_t n = 0;
@@ -488,7 +466,7 @@ static int64_t result_of(const struct reader *r, const json_t *merge)
 
 // Unigram's scores; of SentencePiece's merges minus the place of the first that makes the token, for programs that know no
 // merges of such vocabularies.
-static enum bn_result write_scores(struct reader *r)
+static enum bn_result write_scores(struct bn_hf_reader *r)
 {
     float *scores = bn_alloc_array(r->host, r->n_tokens, sizeof(*scores));
     if (!scores)
@@ -514,7 +492,7 @@ static enum bn_result write_scores(struct reader *r)
     return BN_OK;
 }
 
-static void write_pieces(struct reader *r)
+static void write_pieces(struct bn_hf_reader *r)
 {
     static const char *const how[] = {[BN_HF_PREFIX_METASPACE] = "metaspace", [BN_HF_PREFIX_FIRST] = "metaspace-first"};
     const char *prefix = r->pieces.prefix >= BN_HF_PREFIX_METASPACE ? how[r->pieces.prefix] : NULL;
@@ -527,7 +505,7 @@ static void write_pieces(struct reader *r)
 }
 
 // The id of a token that tokenizer_config.json names: a string, or an object with its content.
-static int64_t named_id(const struct reader *r, const char *name)
+int64_t bn_hf_named_id(const struct bn_hf_reader *r, const char *name)
 {
     const json_t *value = r->more->root ? json_object_get(r->more->root, name) : NULL;
     value = json_is_object(value) ? json_object_get(value, "content") : value;
@@ -539,7 +517,7 @@ static int64_t named_id(const struct reader *r, const char *name)
 }
 
 // What the template of the text itself says counts before config.json, which says what the model begins with.
-static enum bn_result write_roles(struct reader *r)
+enum bn_result bn_hf_write_roles(struct bn_hf_reader *r)
 {
     const struct bn_hf_config *config = r->config;
     enum bn_result result = BN_OK;
@@ -555,7 +533,7 @@ static enum bn_result write_roles(struct reader *r)
         {"tokenizer.ggml.padding_token_id", "pad_token", config->pad},
     };
     for (size_t i = 0; i < COUNT(roles); i++) {
-        int64_t id = roles[i].id < 0 && roles[i].name[0] ? named_id(r, roles[i].name) : roles[i].id;
+        int64_t id = roles[i].id < 0 && roles[i].name[0] ? bn_hf_named_id(r, roles[i].name) : roles[i].id;
         if (id >= 0)
             bn_key_u32(r->blob, roles[i].key, (uint32_t)id);
     }
@@ -570,7 +548,7 @@ static enum bn_result write_roles(struct reader *r)
 }
 
 // One template, or a list of them with names.
-static void write_chat_template(struct reader *r, struct bn_str chat_template)
+void bn_hf_write_chat_template(struct bn_hf_reader *r, struct bn_str chat_template)
 {
     const json_t *value = r->more->root ? json_object_get(r->more->root, "chat_template") : NULL;
     for (size_t i = 0; json_is_array(value) && i < json_array_size(value); i++) {
@@ -586,7 +564,7 @@ static void write_chat_template(struct reader *r, struct bn_str chat_template)
 }
 
 // The kind of tokenizer, and what it does to a text before it is cut into tokens.
-static enum bn_result read_kind(struct reader *r)
+static enum bn_result read_kind(struct bn_hf_reader *r)
 {
     static const char *const names[] = {[BYTE_LEVEL] = "gpt2", [PIECES] = "llama", [UNIGRAM] = "t5"};
     enum bn_result result = check_model(r);
@@ -604,7 +582,7 @@ static enum bn_result read_kind(struct reader *r)
     return result == BN_OK ? read_pre(r) : result;
 }
 
-static enum bn_result read_all(struct reader *r, struct bn_str chat_template)
+static enum bn_result read_all(struct bn_hf_reader *r, struct bn_str chat_template)
 {
     json_t *processor;
     enum bn_result result = read_kind(r);
@@ -616,14 +594,14 @@ static enum bn_result read_all(struct reader *r, struct bn_str chat_template)
         result = read_tokens(r);
     if (result != BN_OK)
         return result;
-    write_tokens(r);
+    bn_hf_write_tokens(r);
     if (r->kind != UNIGRAM)
         result = write_merges(r);
     if (result == BN_OK && r->kind != BYTE_LEVEL)
         result = write_scores(r);
     if (result == BN_OK)
-        result = write_roles(r);
-    write_chat_template(r, chat_template);
+        result = bn_hf_write_roles(r);
+    bn_hf_write_chat_template(r, chat_template);
     return result;
 }
 
@@ -631,7 +609,7 @@ enum bn_result bn_hf_read_tokenizer(const struct bn_hf_config *config, const str
                                     const struct bn_json *json, const struct bn_json *more, struct bn_str chat_template,
                                     struct bn_key_blob *blob)
 {
-    struct reader r = {.config = config, .host = host, .json = json, .more = more, .blob = blob};
+    struct bn_hf_reader r = {.config = config, .host = host, .json = json, .more = more, .blob = blob};
     r.unknown = r.bos = r.eos = -1;
     enum bn_result result = read_all(&r, chat_template);
     bn_free(host, r.tokens);

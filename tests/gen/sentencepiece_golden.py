@@ -4,10 +4,11 @@
     /tmp/venv/bin/python tests/gen/sentencepiece_golden.py
 
 trains three small vocabularies on the held-out stories and the texts below, writes them as tests/data/tokenizer/sp-*.gguf (with
-the package gguf), and tests/data/tokenizer/sentencepiece.txt: vocabulary, text in hexadecimal, ids. The vocabulary llama-spm is
-that of llama-spm.gguf.xz, its pieces put into a SentencePiece model.
+the package gguf) and as folders tests/data/tokenizer/sp/*/ with the tokenizer.model itself, and tests/data/tokenizer/sentencepiece.txt:
+vocabulary, text in hexadecimal, ids. The vocabulary llama-spm is that of llama-spm.gguf.xz, its pieces put into a SentencePiece model.
 """
 import io
+import json
 import pathlib
 import random
 
@@ -75,6 +76,25 @@ def write(name, options, data):
     writer.close()
 
 
+def write_folder(name, data):
+    """The model itself, with two tokens that it does not have: one of tokenizer_config.json, one that nothing names."""
+    model = sentencepiece_model_pb2.ModelProto()
+    model.ParseFromString(data)
+    folder = DATA / "sp" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.model").write_bytes(data)
+    config = json.loads((DATA / "hf" / "unigram" / "config.json").read_text())
+    config["vocab_size"] = len(model.pieces) + 2
+    (folder / "config.json").write_text(json.dumps(config) + "\n")
+    if name == "sp-bpe":  # as older folders have them
+        (folder / "added_tokens.json").write_text(json.dumps({"<pad>": len(model.pieces)}) + "\n")
+        (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": "<pad>"}) + "\n")
+    else:
+        added = {str(len(model.pieces)): {"content": "<pad>", "special": True, "lstrip": False, "rstrip": False}}
+        (folder / "tokenizer_config.json").write_text(
+            json.dumps({"add_bos_token": True, "pad_token": "<pad>", "added_tokens_decoder": added}) + "\n")
+
+
 def random_text(rng):
     parts = ["the", " The", "ing", " ", "  ", "\n", "\t", ".", ",", "'s", "123", "\u00e9", "\u4e2d", "\U0001f600", "once", " upon",
              "z", "q", "\u2581", "Lily", " girl", "ed", "er", "ou", "-", "_", "<", ">", "\u00a0", "\u0301", "xyz", "AB"]
@@ -85,6 +105,7 @@ def main():
     models = {name: train(options) for name, options in VOCABULARIES.items()}
     for name, options in VOCABULARIES.items():
         write(name, options, models[name])
+        write_folder(name, models[name])
     models["llama-spm"] = llama()
     rng = random.Random(1)
     texts = HAND + [random_text(rng) for _ in range(150)]

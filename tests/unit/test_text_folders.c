@@ -7,6 +7,7 @@
 #include <bitnet/bitnet.h>
 
 #include "runtime/base/host.h"
+#include "runtime/model/hf_impl.h"
 #include "runtime/text/nfc.h"
 #include "tests/without.h"
 
@@ -37,11 +38,11 @@ static size_t parse_hex(const char *text, char *bytes)
     return n;
 }
 
-static struct bn_model *open_folder(const char *name)
+static struct bn_model *open_folder(const char *kind, const char *name)
 {
     char path[4096];
     const char *data = getenv("BITNET_TEST_DATA");
-    snprintf(path, sizeof(path), "%s/tokenizer/hf/%s", data ? data : "tests/data", name);
+    snprintf(path, sizeof(path), "%s/tokenizer/%s/%s", data ? data : "tests/data", kind, name);
     struct bn_model_options options;
     struct bn_error err = {0};
     struct bn_model *model;
@@ -52,15 +53,14 @@ static struct bn_model *open_folder(const char *name)
     return model;
 }
 
-static void check_ids(const struct bn_model *model, const char *name, const char *hex, const char *wanted, int line)
+static void check_ids(const struct bn_model *model, const char *name, const char *hex, const char *wanted, int line,
+                      uint32_t flags)
 {
     static char text[4096];
     int32_t ids[MOST_IDS];
     size_t n = 0, count, bytes = parse_hex(hex, text);
     struct bn_error err = {0};
-    enum bn_result result =
-        bn_tokenize(bn_model_get_tokenizer(model), text, bytes, BN_TOKENIZE_BOS | BN_TOKENIZE_EOS | BN_TOKENIZE_SPECIAL,
-                    ids, MOST_IDS, &count, &err);
+    enum bn_result result = bn_tokenize(bn_model_get_tokenizer(model), text, bytes, flags, ids, MOST_IDS, &count, &err);
     ck_assert_msg(result == BN_OK, "%s, line %d: %s", name, line, err.message);
     for (char *end; *wanted && *wanted != '\n'; wanted = end + (*end == ' '), n++) {
         long id = strtol(wanted, &end, 10);
@@ -83,14 +83,126 @@ START_TEST(ids)
         if (strcmp(name, row) != 0) {
             snprintf(name, sizeof(name), "%s", row);
             bn_model_destroy(model);
-            model = open_folder(name);
+            model = open_folder("hf", name);
             kinds++;
         }
-        check_ids(model, name, hex, wanted, line);
+        check_ids(model, name, hex, wanted, line, BN_TOKENIZE_BOS | BN_TOKENIZE_EOS | BN_TOKENIZE_SPECIAL);
     }
     bn_model_destroy(model);
     ck_assert_int_eq(kinds, 11);
     free(file);
+}
+END_TEST
+
+// tokenizer.model, against SentencePiece itself (tests/gen/sentencepiece_golden.py).
+START_TEST(pieces)
+{
+    char *file = read_file("sentencepiece.txt"), *rest, name[64] = "";
+    struct bn_model *model = NULL;
+    int line = 0, kinds = 0;
+    for (char *row = strtok_r(file, "\n", &rest); row; row = strtok_r(NULL, "\n", &rest)) {
+        char *hex = strchr(row, '\t'), *wanted = strchr(hex + 1, '\t');
+        *hex++ = *wanted++ = '\0';
+        line++;
+        if (strncmp(row, "sp-", 3) != 0)
+            continue;
+        if (strcmp(name, row) != 0) {
+            snprintf(name, sizeof(name), "%s", row);
+            bn_model_destroy(model);
+            model = open_folder("sp", name);
+            kinds++;
+            // What is added: BOS in front, and tokens behind the pieces.
+            int32_t found[8];
+            size_t count;
+            const struct bn_tokenizer *tokenizer = bn_model_get_tokenizer(model);
+            ck_assert_int_eq(
+                bn_tokenize(tokenizer, "<pad>", 5, BN_TOKENIZE_BOS | BN_TOKENIZE_SPECIAL, found, 8, &count, NULL),
+                BN_OK);
+            ck_assert_uint_eq(count, 2);
+            ck_assert_int_eq(found[0], 1);
+            ck_assert_int_eq(found[1], (int32_t)bn_model_get_info(model)->n_vocab - 2);
+        }
+        check_ids(model, name, hex, wanted, line, 0);
+    }
+    bn_model_destroy(model);
+    ck_assert_int_eq(kinds, 3);
+    free(file);
+}
+END_TEST
+
+static size_t put_field(char *to, unsigned number, const char *bytes, size_t n)
+{
+    to[0] = (char)(number << 3 | 2);
+    to[1] = (char)n;
+    memcpy(to + 2, bytes, n);
+    return n + 2;
+}
+
+static enum bn_result read_message(const char *message, size_t bytes, struct bn_error *err)
+{
+    struct bn_host host;
+    struct bn_key_blob blob;
+    const struct bn_hf_config config = {.n_vocab = 4, .bos = -1, .eos = -1, .eot = -1, .pad = -1};
+    const struct bn_json none = {.file = "none"};
+    bn_host_init(&host, NULL);
+    bn_key_blob_begin(&blob, &host);
+    enum bn_result result = bn_hf_read_sentencepiece(&config, &host, "tokenizer.model", (struct bn_str){message, bytes},
+                                                     &none, &none, (struct bn_str){0}, &blob, err);
+    bn_key_blob_finish(&blob);
+    return result;
+}
+
+// Messages that say what is not built, or nothing sound; all are refused by what is wrong.
+START_TEST(pieces_refused)
+{
+    static const char piece[] = "\x0a\x01"
+                                "a\x15\0\0\x80\xbf",
+                      bpe[] = "\x18\x02\xc8\x01\0", plain[] = "\x18\0\x20\0";
+    static const struct {
+        const char *trainer, *normaliser, *piece, *said;
+        size_t n[3];
+    } cases[] = {
+        {bpe, plain, piece, NULL, {5, 4, sizeof(piece) - 1}},
+        {"\x18\x03", plain, piece, "only unigram and BPE", {2, 4, sizeof(piece) - 1}},
+        {"\x18\x02\xc0\x01\x01", plain, piece, "true is not supported", {5, 4, sizeof(piece) - 1}}, // of the suffix
+        {bpe, "\x12\x01x\x20\0", piece, "map of characters", {5, 5, sizeof(piece) - 1}},
+        {bpe, "\x28\0\x20\0", piece, "false is not supported", {5, 4, sizeof(piece) - 1}},
+        {bpe, "", piece, "with BPE", {5, 0, sizeof(piece) - 1}}, // collapsing is what an empty one means
+        {bpe,
+         plain,
+         "\x0a\x05"
+         "a",
+         "damaged",
+         {5, 4, 3}},
+        {bpe,
+         plain,
+         "\x0a\x01"
+         "a\x18\x09",
+         "unknown type",
+         {5, 4, 5}},
+        {"\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", plain, piece, "damaged", {11, 4, sizeof(piece) - 1}},
+        {"\x1b\x1c", plain, piece, "damaged", {2, 4, sizeof(piece) - 1}}, // a group
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char message[128];
+        struct bn_error err = {0};
+        size_t n = put_field(message, 1, cases[i].piece, cases[i].n[2]);
+        n += put_field(message + n, 2, cases[i].trainer, cases[i].n[0]);
+        n += put_field(message + n, 3, cases[i].normaliser, cases[i].n[1]);
+        enum bn_result result = read_message(message, n, &err);
+        ck_assert_msg((result == BN_OK) == !cases[i].said, "%zu: %s", i, err.message);
+        ck_assert_msg(!cases[i].said || strstr(err.message, cases[i].said), "%zu: %s", i, err.message);
+        if (cases[i].said)
+            continue;
+        // Every beginning is damaged or says too little, but for the piece alone: a vocabulary of Unigram.
+        for (size_t cut = 0; cut < n; cut++)
+            ck_assert_int_eq(read_message(message, cut, &err) == BN_OK, cut == cases[i].n[2] + 2);
+        memset(message + n, 0, sizeof(message) - n);
+        for (int more = 0; more < 5; more++)
+            n += put_field(message + n, 1, piece, sizeof(piece) - 1);
+        ck_assert_int_eq(read_message(message, n, &err), BN_ERR_MODEL);
+        ck_assert_ptr_nonnull(strstr(err.message, "vocab_size"));
+    }
 }
 END_TEST
 
@@ -126,6 +238,8 @@ int main(void)
     TCase *tcase = tcase_create("folders");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, ids);
+    tcase_add_test(tcase, pieces);
+    tcase_add_test(tcase, pieces_refused);
     tcase_add_test(tcase, nfc);
     Suite *suite = suite_create("text folders");
     suite_add_tcase(suite, tcase);
