@@ -1,6 +1,5 @@
 #include "bench/rig.h"
 
-#include "common/device.h"
 #include "common/fail.h"
 
 #include <math.h>
@@ -48,7 +47,6 @@ int rig_open_device(struct rig *rig, const struct bench *bench, uint32_t threads
     rig->trace = bench->trace;
     if (bn_device_open(rig->runtime, bench->settings.device, &options, &rig->device, &err))
         return tool_fail_device(PROGRAM, &err, NULL);
-    tool_note_unused(PROGRAM, rig->device, &options);
     return 0;
 }
 

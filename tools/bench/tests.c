@@ -1,6 +1,7 @@
 // Running the tests: what is timed, and what each of them streams and multiplies.
 #include "bench/rig.h"
 
+#include "common/device.h"
 #include "common/fail.h"
 
 #include <math.h>
@@ -491,6 +492,11 @@ static int run_threads(struct bench *bench, uint32_t threads)
     int exit_code = rig_open_device(&rig, bench, threads, PAGES_HUGE);
     if (!exit_code) {
         const struct bn_device_info *info = bn_device_get_info(rig.device);
+        bool asked = bench->settings.threads.n > 0; // else it is a number of ours
+        const struct bn_device_options given = {.isa = bench->settings.isa,
+                                                .packing = (enum bn_packing)bench->settings.packing,
+                                                .threads = asked ? threads : 0};
+        tool_note_unused(PROGRAM, rig.device, &given);
         threads = info->threads;
         snprintf(bench->machine, sizeof bench->machine, "%s", info->name);
         if (bench->settings.limits && !threads && bn_device_supports(rig.device, BN_OP_COPY, BN_LAYOUT_COUNT)) {
