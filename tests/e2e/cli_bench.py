@@ -123,7 +123,10 @@ class Json(unittest.TestCase):
             self.assertGreater(row["copy_gb_per_second"], 0)
             self.assertIsNone(row["read_gb_per_second"])
             self.assertAlmostEqual(row["bandwidth_share"] * row["copy_gb_per_second"] / row["achieved_gb_per_second"], 1, places=5)
-            self.assertAlmostEqual(row["submissions_per_token"], per_token, places=6)
+            if dispatches:  # rows that take long are cut into more submissions
+                self.assertGreaterEqual(row["submissions_per_token"], per_token - 1e-6)
+            else:
+                self.assertAlmostEqual(row["submissions_per_token"], per_token, places=6)
             self.assertGreater(row["host_us_per_token"], 0)
             self.assertLessEqual(row["host_us_per_token"], 1.01e6 / min(row["tokens_per_second_samples"]))
             self.assertEqual(row["dispatches_per_token"] is None, not dispatches)
