@@ -3,6 +3,7 @@ has vanished for good. A loader in front of the real one does it (loader.c).
 
 usage: loader.py FOLDER-OF-LOADER RUN FUNCTIONS.INL
 """
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -61,14 +62,17 @@ def fail_at(name, call, code, for_good, *args, **env):
 
 
 def every_call(seen, done):
-    for name, calls in seen.items():
-        if name in done:
-            continue
-        done.add(name)
+    def one(call):
+        name, calls = call
         status, err = fail_at(name, calls, INVALID, False, *done.args, **done.env)
         check(status == 0 or name not in GENTLE or calls == 1, name, calls, "has a way round", err)
         if not name.startswith("clRelease"):
             fail_at(name, (calls + 1) // 2, NO_RESOURCES, True, *done.args, **done.env)
+
+    new = [(name, calls) for name, calls in seen.items() if name not in done]
+    done.update(name for name, _ in new)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(one, new))
 
 
 class Done(set):
