@@ -26,6 +26,7 @@ struct bn_conversion {
     enum bn_i2s_order order;         // of I2_S that is written; AUTO: A
     bool lossy;                      // scales and floats may be rounded, and several scales become their mean
     uint64_t scan_from;              // a head of this many bytes or more gets its scan copy beside it; 0: none does
+    uint64_t shard_bytes;            // of a folder's files of weights, about; 0: there is one
     bool resume;                     // go on with what an earlier attempt has left
     uint32_t threads;                // of the work; 0: as many as there are CPUs, at most 8
     // Called now and then, on any thread, never on two at once; false stops the work with BN_ERR_CANCELLED. May be NULL.
@@ -49,7 +50,7 @@ struct bn_converted {
 enum bn_result bn_convert(struct bn_runtime *runtime, const char *from, const char *to,
                           const struct bn_conversion *conversion, struct bn_converted *done, struct bn_error *err);
 
-// Compares the data of every tensor with the checksum that bn_convert has stored. *n: how many were compared.
+// Compares the data of every tensor, of a file or a folder, with the checksum that a conversion has stored. *n: how many were compared.
 // Errors: those of reading GGUF; BN_ERR_MODEL with the tensor that differs; BN_ERR_NOT_FOUND: the file has no checksums.
 enum bn_result bn_verify(struct bn_runtime *runtime, const char *path,
                          bool (*progress)(void *user, uint64_t done, uint64_t total), void *user, uint64_t *n,

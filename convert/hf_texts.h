@@ -12,7 +12,8 @@ struct bn_folder_source {
     const struct bn_source *source;
     const struct bn_hf_family *family;
     enum bn_folder_form form;
-    bool lost; // a value, for want of memory: then what was made is not used
+    void *user; // of functions that make objects
+    bool lost;  // a value, for want of memory: then what was made is not used
     struct bn_error *err;
 };
 

@@ -2,9 +2,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "convert/convert.h"
+#include "convert/hf_write.h"
 #include "convert/part_file.h"
 #include "runtime/base/fail.h"
+#include "runtime/base/folder.h"
 #include "runtime/base/runtime.h"
 #include "runtime/model/checkpoint.h"
 
@@ -35,6 +36,8 @@ enum bn_result bn_verify(struct bn_runtime *runtime, const char *path,
     struct bn_checkpoint checkpoint;
     const struct bn_gguf_key *key;
     *n = 0;
+    if (bn_path_is_folder(path))
+        return bn_verify_folder(runtime, path, progress, user, n, err);
     enum bn_result result = bn_checkpoint_open(&checkpoint, &runtime->host, path, true, err);
     if (result != BN_OK)
         return result;

@@ -1,5 +1,8 @@
 """Folders of Hugging Face: they give the logits of the GGUF file with the same numbers, and what cannot be run is refused."""
+import glob
+import resource
 import shutil
+import signal
 
 from cli import *  # noqa: F403
 from hf_folder import Folder
@@ -20,6 +23,91 @@ def refused(folder, *said, code=3, name="bad"):
     assert result.code == code and result.out == b"", (said, result.code, result.err)
     for text in said:
         assert text in result.err, (text, result.err)
+
+
+@needs_json
+class Written(unittest.TestCase):
+    """Folders that bitnet-convert writes: in shards, with checksums, stopped and gone on with."""
+    def made(self, name, *args, **options):
+        return call(CONVERT, "-q", "--folder", "packed", *args, MODEL, path_of(name), **options)
+
+    def files(self, name):
+        found = {}
+        for file in os.listdir(path_of(name)):
+            with open(os.path.join(path_of(name), file), "rb") as opened:
+                found[file] = opened.read()
+        return found
+
+    def test_shards(self):
+        self.assertEqual(self.made("whole").code, 0)
+        self.assertEqual(self.made("sharded", "--shard-size", "1", "--threads", "3").code, 0)
+        files = self.files("sharded")
+        weights = [name for name in files if name.endswith(".safetensors")]
+        self.assertGreater(len(weights), 1)
+        self.assertEqual(sorted(weights), ["model-%05d-of-%05d.safetensors" % (i + 1, len(weights)) for i in range(len(weights))])
+        self.assertTrue(all(len(files[name]) < 1.1e6 for name in weights))
+        index = json.loads(files["model.safetensors.index.json"])
+        self.assertEqual(set(index["weight_map"].values()), set(weights))
+        same(MODEL, path_of("whole"), path_of("sharded"))
+        for name in ("whole", "sharded"):
+            result = call(CONVERT, "--verify", path_of(name))
+            self.assertEqual(result.code, 0, result.err)
+            self.assertIn(f"{len(index['weight_map'])} tensors", result.err)
+
+    def test_damaged(self):
+        self.assertEqual(self.made("damaged", "--shard-size", "1").code, 0)
+        path = sorted(glob.glob(path_of("damaged/*.safetensors")))[1]
+        with open(path, "r+b") as file:
+            file.seek(-1000, os.SEEK_END)
+            byte = file.read(1)
+            file.seek(-1000, os.SEEK_END)
+            file.write(bytes([byte[0] ^ 1]))
+        result = call(CONVERT, "--verify", path_of("damaged"))
+        self.assertEqual(result.code, 1, result.err)
+        self.assertIn("checksum", result.err)
+        os.remove(path)
+        self.assertEqual(call(CONVERT, "--verify", path_of("damaged")).code, 2)
+        self.assertEqual(call(CONVERT, "--verify", good.save(path_of("others"))).code, 1)  # which has none
+
+    def test_killed_and_resumed(self):
+        """At any byte, of one file and of shards: what it ends in is what an undisturbed conversion writes."""
+        kept = []
+        for args in ([], ["--shard-size", "1"]):
+            shutil.rmtree(path_of("undisturbed"), ignore_errors=True)
+            self.assertEqual(self.made("undisturbed", *args).code, 0)
+            files = self.files("undisturbed")
+            size = max(len(data) for name, data in files.items() if name.endswith(".safetensors"))
+            for i, most in enumerate((0, 17, size // 2, size * 3 // 4 + 13, size - 1)):
+                def limit():
+                    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+                    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+                result = self.made("resumed", *args, "--resume", "--threads", "13"[i % 2], preexec_fn=limit)
+                self.assertIn(result.code, (-signal.SIGXFSZ, 5))
+                self.assertFalse(os.path.exists(path_of("resumed")))
+                result = call(CONVERT, "--folder", "packed", *args, "--resume", MODEL, path_of("resumed"))
+                self.assertEqual(result.code, 0, result.err)
+                kept.append("from an earlier attempt" in result.err)
+                self.assertEqual(self.files("resumed"), files)
+                self.assertFalse(os.path.exists(path_of("resumed.part")))
+                shutil.rmtree(path_of("resumed"))
+        self.assertTrue(kept[4] and not kept[0])
+
+    def test_what_another_attempt_left(self):
+        """Shards of another size, and a whole file of another source, are not taken for this one's."""
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1200000, 1200000))
+        self.assertNotEqual(self.made("left", "--threads", "1", preexec_fn=limit).code, 0)
+        self.assertTrue(os.path.exists(path_of("left.part")))
+        self.assertEqual(self.made("left", "--shard-size", "1", "--resume").code, 0)
+        self.assertFalse([name for name in os.listdir(path_of("left")) if "part" in name or name == "model.safetensors"])
+        self.assertEqual(call(CONVERT, "--verify", path_of("left")).code, 0)
+
+    def test_usage(self):
+        for args, said in ((["--shard-size", "5", MODEL, path_of("x.gguf")], "--folder"),
+                           (["--folder", "packed", "-t", "i2_s", MODEL, path_of("x")], "types of weights")):
+            result = call(CONVERT, *args)
+            self.assertEqual(result.code, 2)
+            self.assertIn(said, result.err)
 
 
 @needs_json

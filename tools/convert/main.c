@@ -33,7 +33,12 @@ static const struct tool_option options[] = {
      .arg = "FORM",
      .help =
          "a folder: uint8 with a scale that multiplies (packed) or divides (inverse), or ternary floats, bf16 where it "
-         "is exact; of the options below only --lossy and --activation go with it"},
+         "is exact; the types of weights, and --pack, do not go with it"},
+    {.names = "--shard-size",
+     TOOL_U64(S, shard_megabytes),
+     .arg = "MB",
+     .shown = "one file",
+     .help = "with --folder: start another file of weights before one has more megabytes than that"},
     {.names = "-t --type",
      TOOL_STRING(S, matrices),
      .arg = "TYPE",
@@ -288,9 +293,13 @@ static int work(const struct settings *settings, const struct tool_list *operand
         tool_say(PROGRAM, "--json goes with --inspect");
     else if (settings->json && tool_json_missing(PROGRAM))
         return TOOL_EXIT_USAGE;
-    else if (settings->folder && (modes || settings->matrices || settings->embeddings || settings->pack ||
-                                  settings->order || settings->resume || settings->verify))
-        tool_say(PROGRAM, "--folder goes with --lossy and --activation only");
+    else if (settings->folder &&
+             (modes || settings->matrices || settings->embeddings || settings->pack || settings->order))
+        tool_say(PROGRAM, "--folder does not go with types of weights, nor with what makes no folder");
+    else if (settings->shard_megabytes && !settings->folder)
+        tool_say(PROGRAM, "--shard-size goes with --folder");
+    else if (settings->shard_megabytes > UINT64_MAX / 1000000)
+        tool_say(PROGRAM, "--shard-size: %" PRIu64 " is too large", settings->shard_megabytes);
     else if (settings->folder && exists)
         tool_say(PROGRAM, "%s: exists, and a folder is not replaced", output);
     else if (exists && !settings->force)

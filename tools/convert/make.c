@@ -39,6 +39,7 @@ int run_conversion(const struct settings *settings, struct bn_runtime *runtime, 
         .order = settings->pack ? BN_I2S_A : order_of(settings),
         .scan_from = settings->pack ? BN_SCAN_FROM : 0,
         .lossy = settings->lossy,
+        .shard_bytes = settings->shard_megabytes * 1000000,
         .resume = settings->resume,
         .threads = (uint32_t)settings->threads,
         .progress = progress_report,
@@ -50,10 +51,6 @@ int run_conversion(const struct settings *settings, struct bn_runtime *runtime, 
                                                        &conversion, &done, &err)
                                 : bn_convert(runtime, from, to, &conversion, &done, &err);
     progress_end(&progress);
-    if (result == BN_ERR_CANCELLED && settings->folder) {
-        tool_say(PROGRAM, "interrupted, %s was not written", to);
-        return TOOL_EXIT_SIGNAL + caught_signal();
-    }
     if (result == BN_ERR_CANCELLED)
         return stopped(settings, to);
     if (result != BN_OK)

@@ -12,7 +12,7 @@ struct settings {
     const char *synthetic, *architecture, *matrices, *embeddings;
     int order, activation, folder;
     uint32_t threads;
-    uint64_t seed;
+    uint64_t seed, shard_megabytes;
     bool inspect, diff, verify, pack, lossy, resume, json, force, quiet;
 };
 
