@@ -59,9 +59,30 @@ bool bn_inspect_key(const struct bn_source *source, uint32_t i, struct bn_shown_
     return true;
 }
 
+// A tensor of the list that the model has not as one of its own, but obeys: a scale, a part of the scan copy. The first one from
+// list[i] on; the list's end: there is none.
+static uint32_t find_other(const struct bn_source *source, uint32_t i)
+{
+    const struct bn_gguf *gguf = &source->checkpoint.gguf;
+    for (; i < gguf->n_tensors; i++) {
+        bool own = false;
+        for (size_t t = 0; t < source->model->n_tensors && !own; t++)
+            own = bn_str_is(gguf->tensors[i].name, source->model->tensors[t].name);
+        if (!own)
+            break;
+    }
+    return i;
+}
+
 size_t bn_inspect_count(const struct bn_source *source)
 {
-    return source->model ? source->model->n_tensors : source->checkpoint.gguf.n_tensors;
+    const struct bn_gguf *gguf = &source->checkpoint.gguf;
+    if (!source->model)
+        return gguf->n_tensors;
+    size_t n = source->model->n_tensors;
+    for (uint32_t i = find_other(source, 0); i < gguf->n_tensors; i = find_other(source, i + 1))
+        n++;
+    return n;
 }
 
 static enum bn_result count_codes(const struct bn_source *source, const struct bn_tensor *tensor,
@@ -143,6 +164,13 @@ enum bn_result bn_inspect_tensor(const struct bn_source *source, size_t i, struc
 {
     if (!source->model) {
         show_listed(&source->checkpoint.gguf.tensors[i], shown);
+        return BN_OK;
+    }
+    if (i >= source->model->n_tensors) {
+        uint32_t other = find_other(source, 0);
+        for (size_t left = i - source->model->n_tensors; left > 0; left--)
+            other = find_other(source, other + 1);
+        show_listed(&source->checkpoint.gguf.tensors[other], shown);
         return BN_OK;
     }
     const struct bn_tensor *tensor = &source->model->tensors[i];

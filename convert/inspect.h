@@ -22,8 +22,10 @@ bool bn_inspect_key(const struct bn_source *source, uint32_t i, struct bn_shown_
 
 struct bn_shown_tensor {
     char name[72];
-    const char *type;   // GGUF's, "I2_S"
-    const char *layout; // "i2_s 128/32"; NULL: the model cannot be loaded, and what follows `bytes` is not known
+    const char *type; // GGUF's, "I2_S"
+    const char *
+        layout; // "i2_s 128/32"; NULL: it is none of the model's matrices and norms, or the model cannot be loaded; what
+                // follows `bytes` is not known
     uint64_t rows, cols;
     uint64_t offset, bytes;
     bool ternary;
@@ -34,6 +36,7 @@ struct bn_shown_tensor {
     double least, greatest, mean_magnitude;
 };
 
+// Those of the model, then what else the file has: scales, the scan copy.
 size_t bn_inspect_count(const struct bn_source *source);
 // Tensor i, all of which is read. Errors: BN_ERR_MODEL (an unused code), BN_ERR_NO_MEMORY.
 enum bn_result bn_inspect_tensor(const struct bn_source *source, size_t i, struct bn_shown_tensor *shown,

@@ -95,6 +95,11 @@ class Conversions(unittest.TestCase):
         for args in (["--mmap"], ["--no-mmap"], ["--head", "full"]):
             self.assertEqual(story(packed, *args), text)
         self.same(small, packed)
+        shown = {tensor["name"]: tensor for tensor in convert("--inspect", "--json", packed).json["tensors"]} if HAVE_JSON else {}
+        if shown:
+            rows, cols = shown["token_embd.weight"]["shape"]
+            self.assertEqual((shown["output.scan"]["shape"], shown["output.scan"]["type"]), ([rows, cols], "I8"))
+            self.assertEqual((shown["output.scan_info"]["shape"], shown["output.scan_info"]["bytes"]), ([rows, 3], 12 * rows))
         self.assertEqual(contents(self.made(packed, "--pack", name="again.gguf")), contents(packed))
         self.assertNotIn(b"output.scan", contents(self.made(packed)))
         other = self.made(small, "--pack", "--embedding-type", "f32", "--lossy")
