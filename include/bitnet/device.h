@@ -21,6 +21,7 @@ enum bn_device_state {
     BN_STATE_TIMED_OUT,
     BN_STATE_FAULTED,
     BN_STATE_DISABLED,
+    BN_STATE_POISONED, // a vendor's library failed for good in this process
 };
 
 // One way into one device: a (device, driver) pair. The same hardware seen by two drivers has the same `id`.
@@ -122,6 +123,25 @@ BN_API void bn_device_close(struct bn_device *device);
 
 // What was opened: `isa` and `threads` hold what is in use. Ownership: borrowed. Threads: any.
 BN_API const struct bn_device_info *bn_device_get_info(const struct bn_device *device);
+
+// What keeps a card's clock below what it could be.
+enum bn_device_limit { BN_LIMIT_POWER = 1, BN_LIMIT_HEAT = 2, BN_LIMIT_OTHER = 4 };
+
+// What a card tells of itself at this moment. Floats are NaN, clocks 0, where it does not.
+struct bn_device_sensors {
+    double energy_j;              // taken since a moment in the past: what counts is the difference of two readings
+    float power_w, temperature_c; // now
+    uint32_t clock_mhz, memory_clock_mhz; // now, which at rest is low
+    uint32_t limits;                      // enum bn_device_limit, now
+};
+
+// Reads the sensors of the card that has the device's PCI address: by NVML, which is opened at run time, for NVIDIA's, by the
+// kernel's hwmon for others; of an instance of a card, those of the whole card. May take milliseconds: not for every token.
+// False if nothing is known. Threads: any.
+BN_API bool bn_device_get_sensors(const struct bn_device *device, struct bn_device_sensors *out);
+
+// "power", "heat", "power and heat" ...; "" for none. Ownership: static. Threads: any.
+BN_API const char *bn_device_limits_text(uint32_t limits);
 
 #ifdef __cplusplus
 }

@@ -26,6 +26,7 @@ enum bn_result {
     BN_ERR_NUMERIC,       // NaN or infinity in the activations: a damaged model, or a device that computes wrong
     BN_ERR_BUSY,          // a queue is full; drive or wait, then call again
     BN_ERR_INTERNAL,      // a defect of this library; please report it
+    BN_ERR_POISONED,      // a vendor's library failed for good in this process: only a new one can use its devices
 };
 
 // Details of a failure, in memory of the caller. Zero it once; every failing call overwrites it, succeeding

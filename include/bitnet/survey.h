@@ -56,6 +56,9 @@ struct bn_survey_device {
     bool shares_memory;                    // works in the host's memory
     int32_t numa_node;                     // -1: unknown, or no such thing
     int32_t load;                          // percent busy; of a CPU its load average per usable thread; -1: unknown
+    uint32_t temperature_c, power_mw;      // now
+    uint32_t clock_mhz, memory_clock_mhz;  // now, which at rest is low
+    uint32_t limits;                       // enum bn_device_limit: what keeps the clock down now
     uint32_t threads;                      // CPU: those this process may use
     uint32_t threads_total;                // CPU: of the machine
     uint32_t cores;                        // CPU: of the machine, without their threads

@@ -23,6 +23,7 @@ static const char *const names[] = {
     [BN_ERR_NUMERIC] = "NUMERIC",
     [BN_ERR_BUSY] = "BUSY",
     [BN_ERR_INTERNAL] = "INTERNAL",
+    [BN_ERR_POISONED] = "POISONED",
 };
 
 const char *bn_result_name(enum bn_result result)

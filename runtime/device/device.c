@@ -7,6 +7,8 @@
 #include "driver_table.inl"
 #include "runtime/base/fail.h"
 #include "runtime/base/runtime.h"
+#include "runtime/base/sensors.h"
+#include "runtime/base/sysfs.h"
 #include "runtime/device/fault.h"
 #include "runtime/device/tuning.h"
 #include "runtime/device/live.h"
@@ -24,8 +26,8 @@ enum { N_DRIVERS = sizeof(drivers) / sizeof(drivers[0]), MAX_DEVICES = 64 };
 
 const char *bn_device_state_name(enum bn_device_state state)
 {
-    static const char *const names[] = {"ready",   "missing_library", "permission_denied", "too_old",
-                                        "crashed", "timed_out",       "faulted",           "disabled"};
+    static const char *const names[] = {"ready",     "missing_library", "permission_denied", "too_old", "crashed",
+                                        "timed_out", "faulted",         "disabled",          "poisoned"};
     return (size_t)state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
 }
 
@@ -202,6 +204,13 @@ static enum bn_result open_found(const struct bn_host *host, const struct bn_dev
     return result;
 }
 
+static enum bn_result code_of(enum bn_device_state state)
+{
+    return state == BN_STATE_DISABLED   ? BN_ERR_UNSUPPORTED
+           : state == BN_STATE_POISONED ? BN_ERR_POISONED
+                                        : BN_ERR_UNAVAILABLE;
+}
+
 enum bn_result bn_device_open(struct bn_runtime *runtime, const char *selector, const struct bn_device_options *options,
                               struct bn_device **out, struct bn_error *err)
 {
@@ -227,9 +236,8 @@ enum bn_result bn_device_open(struct bn_runtime *runtime, const char *selector, 
     if (!found)
         return no_such_device(list, n, selector ? selector : "auto", err);
     if (found->state != BN_STATE_READY)
-        return bn_fail_at(err, found->state == BN_STATE_DISABLED ? BN_ERR_UNSUPPORTED : BN_ERR_UNAVAILABLE, NULL,
-                          found->id, UINT64_MAX, "%s: %s; %s", bn_device_state_name(found->state), found->reason,
-                          found->mend);
+        return bn_fail_at(err, code_of(found->state), NULL, found->id, UINT64_MAX, "%s: %s; %s",
+                          bn_device_state_name(found->state), found->reason, found->mend);
     enum bn_load_mode load = apply_tuning(&runtime->host, found, &own);
     result = open_found(&runtime->host, found, &own, out, err);
     if (result == BN_OK)
@@ -260,6 +268,26 @@ void bn_device_get_status(struct bn_device *device, struct bn_device_status *sta
 {
     memset(status, 0, sizeof(*status));
     device->driver->status(device, status);
+}
+
+bool bn_device_get_sensors(const struct bn_device *device, struct bn_device_sensors *out)
+{
+    enum { NVIDIA = 0x10de };
+    const struct bn_device_info *info = &device->info;
+    uint64_t vendor = 0;
+    bn_sensors_clear(out);
+    if (!info->pci[0])
+        return false;
+    bn_sys_number(&vendor, 16, "/sys/bus/pci/devices/%s/vendor", info->pci);
+    bool nvidia = vendor == NVIDIA || strcmp(info->driver, "cuda") == 0;
+    return (nvidia && bn_sensors_nvml(info->pci, out)) || bn_sensors_hwmon(info->pci, out);
+}
+
+const char *bn_device_limits_text(uint32_t limits)
+{
+    static const char *const names[] = {"",      "power",           "heat",           "power and heat",
+                                        "other", "power and other", "heat and other", "power, heat and other"};
+    return names[limits & 7];
 }
 
 enum bn_result bn_device_get_profile(struct bn_device *device, struct bn_op_profile *list, size_t capacity,

@@ -200,6 +200,11 @@ static void enrich(struct bn_survey_entry *entry, const struct bn_survey_record 
     TAKE(shares_memory);
     TAKE(link_width);
     TAKE(link_mts);
+    TAKE(temperature_c);
+    TAKE(power_mw);
+    TAKE(clock_mhz);
+    TAKE(memory_clock_mhz);
+    TAKE(limits);
     if (!to->memory_total) // one source for both
         to->memory_total = from->memory_total, to->memory_free = from->memory_free;
     else if (to->memory_free == UINT64_MAX && from->memory_free <= to->memory_total)

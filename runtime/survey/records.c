@@ -44,6 +44,11 @@ static const struct field {
     DEVICE("kernel", TEXT, driver_version),
     DEVICE("shared", BOOL, shares_memory),
     DEVICE("load", I32, load),
+    DEVICE("temperature", U32, temperature_c),
+    DEVICE("power", U32, power_mw),
+    DEVICE("clock", U32, clock_mhz),
+    DEVICE("memory_clock", U32, memory_clock_mhz),
+    DEVICE("limits", U32, limits),
     DEVICE("total", U64, memory_total),
     DEVICE("free", U64, memory_free),
     DEVICE("link_width", U32, link_width),
@@ -106,7 +111,7 @@ static void set_field(struct bn_survey_record *record, const struct field *field
         bn_survey_pci(target, field->size, text);
         break;
     case STATE:
-        set_word(target, text, state_name, BN_STATE_DISABLED + 1);
+        set_word(target, text, state_name, BN_STATE_POISONED + 1);
         break;
     case KIND:
         set_word(target, text, kind_name, BN_DEVICE_NULL);

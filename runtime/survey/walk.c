@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/base/fail.h"
+#include "runtime/base/sensors.h"
 #include "runtime/base/sysfs.h"
 #include "runtime/survey/survey_impl.h"
 
@@ -76,6 +77,17 @@ static uint32_t small_number(const char *device, const char *file, uint32_t most
     return bn_sys_number(&value, 10, PCI "/%s", device, file) && value <= most ? (uint32_t)value : 0;
 }
 
+static void read_sensors(struct bn_survey_device *device, const char *name)
+{
+    struct bn_device_sensors now;
+    if (!bn_sensors_hwmon(name, &now))
+        return;
+    device->temperature_c = now.temperature_c > 0 && now.temperature_c < 1000 ? (uint32_t)now.temperature_c : 0;
+    device->power_mw = now.power_w > 0 && now.power_w < 1e5f ? (uint32_t)(now.power_w * 1e3f) : 0;
+    device->clock_mhz = now.clock_mhz;
+    device->memory_clock_mhz = now.memory_clock_mhz;
+}
+
 static void read_pci(struct bn_survey_entry *entry, const char *name)
 {
     struct bn_survey_device *device = &entry->device;
@@ -97,6 +109,7 @@ static void read_pci(struct bn_survey_entry *entry, const char *name)
     bn_sys_number(&entry->gtt, 10, PCI "/mem_info_gtt_total", name);
     if (bn_sys_number(&value, 10, PCI "/gpu_busy_percent", name) && value <= 100)
         device->load = (int32_t)value;
+    read_sensors(device, name);
 }
 
 static void see_pci(void *user, const char *name)

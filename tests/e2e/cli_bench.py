@@ -30,6 +30,21 @@ def tests_of(rows):
 
 @needs_json
 class Json(unittest.TestCase):
+    def test_card(self):
+        """Energy, clocks and what slows it, by a fake of NVML that a card of a fake CUDA is known to."""
+        one = "ok;0000:01:00.0,NVIDIA Fake,GPU-00112233-4455-6677-8899-aabbccddeeff,8589934592"
+        env = {"LD_LIBRARY_PATH": os.environ["BITNET_TEST_FAKES"], "BITNET_TEST_FAKE_CUDA": one}
+        result = bench("--json", "-d", "cuda", "--no-limits", env=env)
+        if result.code == 4 or "no such kernel" in result.err:
+            self.skipTest("this build has no CUDA")
+        row = result.json[-1]
+        self.assertEqual((row["test"], row["joules_per_token"], row.get("device_clock_mhz")), ("tg4", None, None))
+        self.assertIn("energy: the card", row["note"])
+        row = objects("-d", "cuda", "--no-limits", env=env | {"BITNET_TEST_FAKE_NVML": one})[-1]
+        self.assertAlmostEqual(row["joules_per_token"], 250 / row["tokens_per_second"], delta=50 / row["tokens_per_second"])
+        self.assertEqual((row["device_clock_mhz"], row["device_memory_clock_mhz"], row["device_power_watts"],
+                          row["device_temperature_celsius"], row["device_limited_by"]), (1980, 2619, 250, 61, "power and heat"))
+
     def test_fields(self):
         rows = objects("-t", "1")
         self.assertEqual([row["test"] for row in rows], ["pp8", "tg4", "read", "read"])
@@ -51,6 +66,7 @@ class Json(unittest.TestCase):
             self.assertAlmostEqual(row["bandwidth_share"], row["achieved_gb_per_second"] / row["read_gb_per_second"], places=6)
             self.assertEqual((row["copy_gb_per_second"], row["dispatches_per_token"]), (None, None))
             self.assertTrue(row["joules_per_token"] is not None or "energy" in row["note"])
+        self.assertEqual([row.get("device_clock_mhz") for row in rows], [None] * 4)
         # A token reads every weight once; a prompt of 8 shares them between its tokens.
         self.assertGreater(decode["bytes_per_token"], 0.9 * 2064480)
         self.assertLess(prompt["bytes_per_token"], decode["bytes_per_token"] / 7)

@@ -7,7 +7,7 @@ import machines
 DEVICES = os.environ["BITNET_TEST_DEVICES"]
 PROBE = os.environ["BITNET_TEST_PROBE"]
 FAKES = os.environ["BITNET_TEST_FAKES"]
-STATES = "ready missing_library permission_denied too_old crashed timed_out faulted disabled".split()
+STATES = "ready missing_library permission_denied too_old crashed timed_out faulted disabled poisoned".split()
 TYPES = {"id": str, "kind": str, "name": str, "apis": list, "unplaced": bool, "memory_shared": bool}
 NULLABLE = {"address": str, "partition": str, "uuid": str, "node": str, "driver": str, "driver_version": str, "isa": str,
             "pci_vendor": int, "pci_device": int, "numa_node": int, "load_percent": int, "memory_total": int,
@@ -79,7 +79,8 @@ class Zoo(Survey):
                          [(1, 2, 32 << 10), (2, 2, 1 << 20), (3, 1, 32 << 20)])
         self.assert_fields(found["gpu0"], name="AMD Radeon RX 7900 XTX", address="pci:0000:03:00.0", driver="amdgpu",
                            isa="gfx1100", uuid="GPU-123456789abcdef0", node="/dev/dri/renderD128", numa_node=0, load_percent=7,
-                           memory_total=24 << 30, memory_free=23 << 30, memory_shared=False)
+                           memory_total=24 << 30, memory_free=23 << 30, memory_shared=False, temperature_celsius=44,
+                           power_milliwatts=31000000 // 1000, clock_mhz=500, memory_clock_mhz=1249, limited_by=None)
         self.assertEqual(found["gpu0"]["link"], {"width": 8, "width_max": 16, "megatransfers": 16000,
                                                  "megatransfers_max": 16000})
         self.assertEqual([(api["name"], api["state"]) for api in found["gpu0"]["apis"]], [("drm", "ready"), ("kfd", "ready")])
@@ -250,7 +251,9 @@ class Fakes(Survey):
         self.assertEqual(list(found), ["cpu", "gpu0", "gpu1"])
         self.assertEqual(self.states(found["gpu1"]),
                          dict.fromkeys(("drm", "nvidia", "vulkan", "opencl", "cuda", "nvml"), "ready"))
-        self.assert_fields(found["gpu1"], isa="sm_90", load_percent=42, memory_total=8585216000, memory_free=6438912000)
+        self.assert_fields(found["gpu1"], isa="sm_90", load_percent=42, memory_total=8585216000, memory_free=6438912000,
+                           temperature_celsius=61, power_milliwatts=250000, clock_mhz=1980, memory_clock_mhz=2619,
+                           limited_by="power and heat")
         self.assertEqual(self.api(found["gpu0"], "vulkan")["label"], "Intel Iris")
         self.assertEqual(self.api(found["gpu0"], "opencl")["state"], "missing_library")
         self.assertIn("no installed opencl driver names this device", self.api(found["gpu0"], "opencl")["reason"])

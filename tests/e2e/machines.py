@@ -133,6 +133,9 @@ LINK = {"current_link_speed": "16.0 GT/s PCIe", "current_link_width": "8", "max_
 def amd_discrete(m, **node):
     m.pci("0000:03:00.0", AMD, 0x744C, 0x030000, "amdgpu", 0xC8, numa_node=0, gpu_busy_percent=7,
           mem_info_vram_total=24 << 30, mem_info_vram_used=1 << 30, mem_info_gtt_total=32 << 30, **LINK)
+    for name, value in (("temp1_input", 44000), ("power1_average", 31000000), ("freq1_input", 500000000),
+                        ("freq2_input", 1249000000)):
+        m.file(f"sys/bus/pci/devices/0000:03:00.0/hwmon/hwmon4/{name}", f"{value}\n")
     m.pci("0000:03:00.1", AMD, 0xAB30, 0x040300, "snd_hda_intel")  # its sound
     m.render(128, "0000:03:00.0", **node)
     m.kfd({"gfx_target_version": 110000, "location_id": 0x300, "domain": 0, "drm_render_minor": 128,

@@ -1,4 +1,6 @@
 // libnvidia-ml.so.1. Devices whose names have " MIG " in them are instances of the whole device before them.
+#include <time.h>
+
 #include "fake/fake.h"
 
 struct pci {
@@ -20,6 +22,12 @@ FAKE_API int nvmlDeviceGetUUID(struct fake_device *device, char *uuid, unsigned 
 FAKE_API int nvmlDeviceGetPciInfo_v3(struct fake_device *device, struct pci *pci);
 FAKE_API int nvmlDeviceGetMemoryInfo(struct fake_device *device, struct memory *memory);
 FAKE_API int nvmlDeviceGetUtilizationRates(struct fake_device *device, unsigned load[2]);
+FAKE_API int nvmlDeviceGetHandleByPciBusId_v2(const char *address, void **device);
+FAKE_API int nvmlDeviceGetTemperature(struct fake_device *device, int sensor, unsigned *celsius);
+FAKE_API int nvmlDeviceGetPowerUsage(struct fake_device *device, unsigned *milliwatts);
+FAKE_API int nvmlDeviceGetTotalEnergyConsumption(struct fake_device *device, unsigned long long *millijoules);
+FAKE_API int nvmlDeviceGetClockInfo(struct fake_device *device, int which, unsigned *mhz);
+FAKE_API int nvmlDeviceGetCurrentClocksThrottleReasons(struct fake_device *device, unsigned long long *reasons);
 FAKE_API int nvmlDeviceGetMaxMigDeviceCount(struct fake_device *device, unsigned *count);
 FAKE_API int nvmlDeviceGetMigDeviceHandleByIndex(struct fake_device *device, unsigned index, void **part);
 
@@ -104,4 +112,52 @@ int nvmlDeviceGetMigDeviceHandleByIndex(struct fake_device *device, unsigned ind
         return 6;
     *part = next;
     return 0;
+}
+
+// Addresses with a domain of four digits or eight, of the whole device.
+int nvmlDeviceGetHandleByPciBusId_v2(const char *address, void **device)
+{
+    unsigned domain, bus, slot;
+    if (sscanf(address, "%x:%x:%x", &domain, &bus, &slot) != 3)
+        return 2;
+    for (int i = 0; i < fake.n; i++)
+        if (fake.devices[i].domain == domain && fake.devices[i].bus == bus && !is_part(&fake.devices[i])) {
+            *device = &fake.devices[i];
+            return 0;
+        }
+    return 6;
+}
+
+int nvmlDeviceGetTemperature(struct fake_device *device, int sensor, unsigned *celsius)
+{
+    *celsius = 61;
+    return sensor != 0 ? 2 : is_part(device) ? 3 : 0;
+}
+
+int nvmlDeviceGetPowerUsage(struct fake_device *device, unsigned *milliwatts)
+{
+    *milliwatts = 250000;
+    return is_part(device) ? 3 : 0;
+}
+
+// 250 W, always.
+int nvmlDeviceGetTotalEnergyConsumption(struct fake_device *device, unsigned long long *millijoules)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    *millijoules = (unsigned long long)now.tv_sec * 250000 + (unsigned long long)now.tv_nsec / 4000;
+    return is_part(device) ? 3 : 0;
+}
+
+int nvmlDeviceGetClockInfo(struct fake_device *device, int which, unsigned *mhz)
+{
+    *mhz = which == 1 ? 1980 : 2619;
+    return which != 1 && which != 2 ? 2 : is_part(device) ? 3 : 0;
+}
+
+// Capped by its power, and too warm.
+int nvmlDeviceGetCurrentClocksThrottleReasons(struct fake_device *device, unsigned long long *reasons)
+{
+    *reasons = 0x24;
+    return is_part(device) ? 3 : 0;
 }

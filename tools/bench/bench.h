@@ -132,8 +132,8 @@ void probe_close(struct probe *probe);
 // Bytes of anonymous memory in huge pages: of the mapping at `address`, or of the whole process for NULL.
 uint64_t machine_huge_bytes(const void *address);
 
-// RAPL: energy of all packages since some moment, joules; NaN if not readable.
-double machine_joules(void);
+// Energy since some moment, joules: of a card's own counter, else of all packages (RAPL); NaN if not readable.
+double machine_joules(const struct bn_device *device);
 double machine_joules_between(double before, double after); // over the counters' wrap
 const char *machine_joules_note(void);                      // why there is none; NULL if there is one
 
@@ -178,6 +178,8 @@ struct result {
     double submissions, dispatches, host_us; // per token; host_us: a step's time but for what it waits
     double int8_share;                       // of the peak, at the median
     double joules_per_token;
+    struct bn_device_sensors sensors; // of the card, right after the last repetition
+    bool has_sensors;
     const char *head;              // its layout
     bool scanned;                  // through the scan copy
     double rescored;               // rows of the head whose exact logit was computed, per output

@@ -80,8 +80,20 @@ static void find_energy(void)
         energy.note = NULL;
 }
 
-double machine_joules(void)
+static double card_joules(const struct bn_device *device)
 {
+    struct bn_device_sensors sensors;
+    bool told = bn_device_get_sensors(device, &sensors) && isfinite(sensors.energy_j);
+    energy.looked = true;
+    energy.wrap = 0;
+    energy.note = told ? NULL : "energy: the card has no counter that NVML or the kernel would read";
+    return told ? sensors.energy_j : NAN;
+}
+
+double machine_joules(const struct bn_device *device)
+{
+    if (bn_device_get_info(device)->kind == BN_DEVICE_GPU)
+        return card_joules(device);
     if (!energy.looked)
         find_energy();
     double sum = 0, value;

@@ -88,6 +88,17 @@ static json_t *breakdown_of(const struct result *result)
     return list;
 }
 
+// Of the card, right after the test: what baselines are worth depends on it.
+static void add_sensors(json_t *object, const struct bn_device_sensors *sensors)
+{
+    const uint32_t clocks[] = {sensors->clock_mhz, sensors->memory_clock_mhz};
+    json_object_set_new(object, "device_clock_mhz", clocks[0] ? integer(clocks[0]) : json_null());
+    json_object_set_new(object, "device_memory_clock_mhz", clocks[1] ? integer(clocks[1]) : json_null());
+    json_object_set_new(object, "device_power_watts", tool_json_number((double)sensors->power_w));
+    json_object_set_new(object, "device_temperature_celsius", tool_json_number((double)sensors->temperature_c));
+    json_object_set_new(object, "device_limited_by", text_of(bn_device_limits_text(sensors->limits)));
+}
+
 static json_t *object_of(const struct bench *bench, const struct result *r)
 {
     json_t *object = new_object(bench, r->test, r->isa, r->threads), *samples = json_array();
@@ -136,6 +147,8 @@ static json_t *object_of(const struct bench *bench, const struct result *r)
         json_object_set_new(object, counts[i].name, integer(counts[i].value));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         json_object_set_new(object, numbers[i].name, tool_json_number(numbers[i].value));
+    if (r->has_sensors)
+        add_sensors(object, &r->sensors);
     for (size_t i = 0; i < r->n_samples; i++)
         json_array_append_new(samples, tool_json_number(r->samples[i]));
     json_object_set_new(object, "tokens_per_second_samples", samples);

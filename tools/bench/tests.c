@@ -208,10 +208,10 @@ static int measure(struct bench *bench, struct run *run, struct result *result)
     double joules = 0;
     for (uint32_t i = 0; i < bench->settings.repetitions && !exit_code; i++) {
         exit_code = run->probe ? probe_read(run->probe) : 0;
-        double before_joules = machine_joules();
+        double before_joules = machine_joules(run->rig->device);
         if (!exit_code)
             exit_code = repeat(run, &seconds);
-        joules += machine_joules_between(before_joules, machine_joules());
+        joules += machine_joules_between(before_joules, machine_joules(run->rig->device));
         result->samples[result->n_samples++] =
             ((double)test->n_prompt + test->n_gen) * test->sessions / fmax(seconds, 1e-9);
         total += seconds;
@@ -220,6 +220,7 @@ static int measure(struct bench *bench, struct run *run, struct result *result)
         probe_gb(run->probe, &result->read_gb, &result->read_best_gb);
         result->handoff_ns = probe_handoff(run->probe);
     }
+    result->has_sensors = bn_device_get_sensors(run->rig->device, &result->sensors);
     bn_engine_get_stats(run->rig->engine, &last);
     bn_device_get_status(run->rig->device, &device_last);
     double tokens = ((double)test->n_prompt + test->n_gen) * test->sessions * (double)result->n_samples;

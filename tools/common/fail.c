@@ -38,6 +38,7 @@ int tool_exit_code(const struct bn_error *err, bool at_device)
     case BN_ERR_DEVICE_MEMORY:
         return TOOL_EXIT_RESOURCE;
     case BN_ERR_UNAVAILABLE:
+    case BN_ERR_POISONED:
     case BN_ERR_DEVICE_LOST:
     case BN_ERR_TIMEOUT:
         return TOOL_EXIT_DEVICE;

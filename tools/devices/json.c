@@ -111,6 +111,11 @@ static json_t *device_object(const struct report *report, size_t index)
     json_object_set_new(object, "unplaced", json_boolean(device->unplaced));
     json_object_set_new(object, "numa_node", device->numa_node >= 0 ? json_integer(device->numa_node) : json_null());
     json_object_set_new(object, "load_percent", device->load >= 0 ? json_integer(device->load) : json_null());
+    json_object_set_new(object, "temperature_celsius", number_of(device->temperature_c, 0));
+    json_object_set_new(object, "power_milliwatts", number_of(device->power_mw, 0));
+    json_object_set_new(object, "clock_mhz", number_of(device->clock_mhz, 0));
+    json_object_set_new(object, "memory_clock_mhz", number_of(device->memory_clock_mhz, 0));
+    json_object_set_new(object, "limited_by", text_of(bn_device_limits_text(device->limits)));
     json_object_set_new(object, "memory_total", number_of(device->memory_total, 0));
     json_object_set_new(object, "memory_free", number_of(device->memory_free, UINT64_MAX));
     json_object_set_new(object, "memory_shared", json_boolean(device->shares_memory));

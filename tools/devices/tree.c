@@ -73,6 +73,20 @@ static void add_link(char *line, const struct bn_survey_device *device)
         add(line, " of x%u", device->link_width_max);
 }
 
+static void add_sensors(char *line, const struct bn_survey_device *device)
+{
+    if (device->load >= 0)
+        add(line, ", %d %% busy", device->load);
+    if (device->temperature_c)
+        add(line, ", %u °C", device->temperature_c);
+    if (device->power_mw)
+        add(line, ", %.0f W", device->power_mw * 1e-3);
+    if (device->clock_mhz)
+        add(line, ", %u MHz", device->clock_mhz);
+    if (device->limits)
+        add(line, ", slowed by %s", bn_device_limits_text(device->limits));
+}
+
 static void print_device(struct tool_out *out, const struct bn_survey_device *device, const struct colours *c)
 {
     char line[LINE] = "";
@@ -87,8 +101,7 @@ static void print_device(struct tool_out *out, const struct bn_survey_device *de
     add_link(line, device);
     if (device->numa_node >= 0)
         add(line, ", NUMA node %d", device->numa_node);
-    if (device->load >= 0)
-        add(line, ", %d %% busy", device->load);
+    add_sensors(line, device);
     add(line, "\n");
     tool_out_text(out, line);
     if (!*device->address && !device->unplaced)

@@ -134,6 +134,10 @@ static struct {
     int (*pci)(void *device, struct nvml_pci *pci);
     int (*memory)(void *device, struct nvml_memory *memory);
     int (*load)(void *device, struct nvml_load *load);
+    int (*temperature)(void *device, int sensor, unsigned *celsius);
+    int (*power)(void *device, unsigned *milliwatts);
+    int (*clock)(void *device, int which, unsigned *mhz);
+    int (*limits)(void *device, unsigned long long *reasons);
     int (*max_parts)(void *device, unsigned *count);
     int (*part)(void *device, unsigned index, void **part);
 } nvml;
@@ -156,6 +160,25 @@ static bool nvml_start(void)
     return result == 0;
 }
 
+// What an instance tells of itself is nothing.
+static void nvml_sensors(void *device)
+{
+    enum { GPU = 0, SM = 1, MEMORY = 2 };
+    enum { BY_POWER = 0x84, BY_HEAT = 0x60 }; // nvmlClocksEventReasons
+    unsigned value;
+    unsigned long long reasons;
+    if (nvml.temperature && nvml.temperature(device, GPU, &value) == 0)
+        record_number("temperature", value);
+    if (nvml.power && nvml.power(device, &value) == 0)
+        record_number("power", value);
+    if (nvml.clock && nvml.clock(device, SM, &value) == 0)
+        record_number("clock", value);
+    if (nvml.clock && nvml.clock(device, MEMORY, &value) == 0)
+        record_number("memory_clock", value);
+    if (nvml.limits && nvml.limits(device, &reasons) == 0)
+        record_number("limits", (reasons & BY_POWER ? BN_LIMIT_POWER : 0u) | (reasons & BY_HEAT ? BN_LIMIT_HEAT : 0u));
+}
+
 static void nvml_device(void *device, const struct nvml_pci *pci, const char *version)
 {
     char name[NAME] = "", uuid[96] = "";
@@ -175,6 +198,7 @@ static void nvml_device(void *device, const struct nvml_pci *pci, const char *ve
     }
     if (nvml.load && nvml.load(device, &load) == 0)
         record_number("load", load.gpu);
+    nvml_sensors(device);
     record_end();
 }
 
@@ -191,6 +215,10 @@ void probe_nvml(void)
         {"nvmlDeviceGetPciInfo_v3", &nvml.pci, false},
         {"nvmlDeviceGetMemoryInfo", &nvml.memory, false},
         {"nvmlDeviceGetUtilizationRates", &nvml.load, true},
+        {"nvmlDeviceGetTemperature", &nvml.temperature, true},
+        {"nvmlDeviceGetPowerUsage", &nvml.power, true},
+        {"nvmlDeviceGetClockInfo", &nvml.clock, true},
+        {"nvmlDeviceGetCurrentClocksThrottleReasons", &nvml.limits, true},
         {"nvmlDeviceGetMaxMigDeviceCount", &nvml.max_parts, true},
         {"nvmlDeviceGetMigDeviceHandleByIndex", &nvml.part, true},
     };
