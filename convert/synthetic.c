@@ -62,6 +62,7 @@ struct maker {
     const struct bn_host *host;
     const struct bn_synthetic *config;
     const struct bn_size *size;
+    struct bn_size own; // the size with the layers that were asked for
     const struct shape *shape;
     enum bn_layout layout;
     struct bn_made_vocab vocab;
@@ -359,6 +360,9 @@ static enum bn_result choose(struct maker *maker)
     if ((unsigned)config->order >= COUNT(layouts))
         return bn_fail(maker->err, BN_ERR_ARGUMENT, "unknown order of I2_S");
     maker->layout = layouts[config->order];
+    maker->own = *maker->size;
+    maker->own.layers = config->layers ? config->layers : maker->own.layers;
+    maker->size = &maker->own;
     if (!bn_make_vocab(maker->size, &maker->vocab))
         return bn_fail(maker->err, BN_ERR_INTERNAL, "no vocabulary can be made for this size");
     return BN_OK;

@@ -15,6 +15,7 @@ struct bn_synthetic {
     const char *architecture; // a family of arch.inl, NULL: "bitnet-b1.58"; 2b4t is of this one only
     enum bn_i2s_order order;  // AUTO: A; the trits are the same in all
     uint64_t seed;
+    uint32_t layers; // 0: as many as the size has
     bool no_weights; // all of them zero, which takes no room on the disk
     // Called now and then while data is written; false stops the work with BN_ERR_CANCELLED. May be NULL.
     bool (*progress)(void *user, uint64_t done, uint64_t total);
