@@ -17,6 +17,7 @@
 #define SLOT_TOP 12u
 #define SLOT_SKIP 13u
 #define SLOT_PROGRESS 14u
+#define SLOT_REPORT 15u
 
 #define STATUS_NOT_FINITE 2u // enum bn_slot_status
 

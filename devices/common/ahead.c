@@ -1,21 +1,54 @@
 #include "devices/common/ahead.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ahead_table.inl"
 #include "runtime/base/fail.h"
 #include "shaders/constants.h"
 
-// Constants as bits: those whose values are part of the name, and those that are parameters.
+// Constants as bits: those whose values are part of the name, and those that are parameters. Processors that it is for, "": all.
 static const struct row {
     const char *name;
     uint8_t named, passed;
+    const char *processors;
 } table[] = {BN_AHEAD_TABLE};
 
-uint32_t bn_ahead_variant(const struct bn_dispatch *dispatch, char *name, uint32_t *shape)
+// How well a kernel for these processors is for this one: 0 not at all. Code for one of NVIDIA's runs on later ones.
+static unsigned long fit(const char *processors, const char *isa)
 {
-    const char *kernel = bn_kernel_infos[dispatch->kernel].name;
+    static const char nvidia[] = "sm_";
+    size_t n = strlen(isa), prefix = sizeof(nvidia) - 1;
+    for (const char *at = processors; *at; at += strcspn(at, " "), at += *at == ' ') {
+        if (strncmp(at, nvidia, prefix) != 0 || strncmp(isa, nvidia, prefix) != 0) {
+            if (strcspn(at, " ") == n && memcmp(at, isa, n) == 0)
+                return 1;
+            continue;
+        }
+        unsigned long from = strtoul(at + prefix, NULL, 10);
+        if (from <= strtoul(isa + prefix, NULL, 10))
+            return from;
+    }
+    return 0;
+}
+
+const char *bn_ahead_matrices(const char *isa)
+{
+    const char *best = NULL;
+    unsigned long best_fit = 0;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (fit(table[i].processors, isa) > best_fit) {
+            best_fit = fit(table[i].processors, isa);
+            best = table[i].name;
+        }
+    return best;
+}
+
+uint32_t bn_ahead_variant(const struct bn_dispatch *dispatch, const char *matrices, char *name, uint32_t *shape)
+{
+    bool replaced = matrices && dispatch->kernel == BN_KERNEL_TERNARY_TILED;
+    const char *kernel = replaced ? matrices : bn_kernel_infos[dispatch->kernel].name;
     uint32_t n_shape = 0;
     int n = snprintf(name, BN_AHEAD_NAME, "%s", kernel);
     const struct row *row = table, *end = table + sizeof(table) / sizeof(table[0]);

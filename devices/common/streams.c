@@ -134,9 +134,15 @@ static void find_features(struct bn_streams_device *device)
         .write_value = api->stream_write && !without(vendor, "write_value"),
         // Elsewhere weights would come through the bus for each token.
         .import = device->unified && api->host_register && api->host_unregister && !without(vendor, "import"),
+        // A kernel that read the slot through the bus would wait for it before it begins: to be measured on a card.
+        .mirror = !device->unified && !without(vendor, "mirror"),
+        .tiled = !without(vendor, "tiled"),
+        .matrices = !without(vendor, "matrices") && bn_ahead_matrices(device->base.info.isa),
         .fused = !without(vendor, "fused"),
     };
-    device->target = (struct bn_lower_target){.id = device->base.info.id, .shared_bytes = bn_ahead_shared_bytes()};
+    device->matrices = device->features.matrices ? bn_ahead_matrices(device->base.info.isa) : NULL;
+    device->target = (struct bn_lower_target){
+        .id = device->base.info.id, .shared_bytes = bn_ahead_shared_bytes(), .tiled = device->features.tiled};
 }
 
 static enum bn_result start(struct bn_streams_device *device, struct bn_error *err)
@@ -170,10 +176,11 @@ enum bn_result bn_streams_open(const struct bn_streams_vendor *vendor, const str
 {
     struct bn_device_info why = {.size = sizeof(why)};
     pthread_mutex_lock(&vendor->process->lock);
-    bool loaded = bn_streams_load(vendor, &why) && !bn_streams_poisoned(vendor, &why);
+    bool loaded = bn_streams_load(vendor, &why), poisoned = loaded && bn_streams_poisoned(vendor, &why);
     pthread_mutex_unlock(&vendor->process->lock);
-    if (!loaded)
-        return bn_fail_at(err, BN_ERR_UNAVAILABLE, NULL, info->id, UINT64_MAX, "%s; %s", why.reason, why.mend);
+    if (!loaded || poisoned)
+        return bn_fail_at(err, poisoned ? BN_ERR_POISONED : BN_ERR_UNAVAILABLE, NULL, info->id, UINT64_MAX, "%s; %s",
+                          why.reason, why.mend);
     struct bn_streams_device *device = bn_alloc(host, sizeof(*device));
     if (!device)
         return bn_fail_memory(err, sizeof(*device), "the device");
@@ -189,9 +196,11 @@ enum bn_result bn_streams_open(const struct bn_streams_vendor *vendor, const str
         return result;
     }
     const struct bn_streams_features *features = &device->features;
-    bn_log(host, BN_LOG_INFO, "%s: %s (%s):%s%s%s%s", vendor->driver->name, info->name, info->isa,
+    bn_log(host, BN_LOG_INFO, "%s: %s (%s):%s%s%s%s%s%s%s", vendor->driver->name, info->name, info->isa,
            features->graphs ? " graphs" : "", features->write_value ? " write-value" : "",
-           features->import ? " import" : "", device->unified ? " unified" : " staging");
+           features->import ? " import" : "", features->mirror ? " mirror" : "",
+           features->tiled ? device->matrices ? " matrices " : " tiled" : "",
+           features->tiled && device->matrices ? device->matrices : "", device->unified ? " unified" : " staging");
     *out = &device->base;
     return BN_OK;
 }

@@ -60,6 +60,9 @@ struct bn_streams_features {
     bool graphs;      // a command is one graph; else launches
     bool write_value; // the stream writes the timeline to memory; else an event per submission
     bool import;      // host memory is registered and read in place; else copied
+    bool mirror;      // a command copies its slot to the device's memory first; else each kernel reads the host's
+    bool tiled;       // many rows share weights in a group's memory; else a few in registers
+    bool matrices;    // ... and are multiplied by the device's instructions for matrices of int8
     bool fused;       // norm and quantisation inside their consumer; else dispatches of their own
 };
 
@@ -78,6 +81,7 @@ struct bn_streams_device {
     const struct bn_streams_api *api;
     struct bn_streams_features features;
     struct bn_lower_target target;
+    const char *matrices; // the kernel that has them; NULL: none
     int device, previous; // previous: the current device of the thread that entered (HIP)
     void *context;        // CUDA
     bool retained, unified;
@@ -155,6 +159,9 @@ struct bn_streams_launch {
 struct bn_streams_command {
     struct bn_command base;
     struct bn_slot *slot;
+    struct bn_buffer *mirror;    // the slot in the device's memory, and behind it the address of the host's; NULL: none
+    uint64_t mirrored;           // bytes of the slot
+    uint32_t report;             // where that address is, in words; 0: there is none
     struct bn_buffer *temporary; // NULL if the ops need none
     void *exec;                  // the graph; NULL: launches
     struct bn_streams_launch *launches;
@@ -167,6 +174,9 @@ enum bn_result bn_streams_record(struct bn_device *device, const struct bn_op *o
                                  const struct bn_span *slot, struct bn_command **out, struct bn_error *err);
 void bn_streams_command_destroy(struct bn_command *command);
 int bn_streams_run(struct bn_streams_device *device, const struct bn_streams_command *command, void *stream);
+// Tells kernels that run what the slot now says in `skip`; and waits until nothing is under way to them any more.
+int bn_streams_tell(struct bn_streams_device *device, const struct bn_streams_command *command);
+int bn_streams_told(struct bn_streams_device *device, const struct bn_streams_command *command);
 enum bn_result bn_streams_queue_open(struct bn_device *device, struct bn_queue **out, struct bn_error *err);
 void bn_streams_queue_close(struct bn_queue *queue);
 enum bn_result bn_streams_submit(struct bn_queue *queue, const struct bn_submission *submission, struct bn_error *err);

@@ -78,7 +78,7 @@ bool bn_streams_poisoned(const struct bn_streams_vendor *vendor, struct bn_devic
     const struct meaning *meaning = meaning_of(sticky);
     if (!sticky)
         return false;
-    info->state = BN_STATE_FAULTED;
+    info->state = BN_STATE_POISONED;
     snprintf(info->reason, sizeof(info->reason), "%s failed for good in this process: %s (error %d)", vendor->title,
              meaning ? meaning->text : "?", sticky);
     snprintf(info->mend, sizeof(info->mend), "start a new process");

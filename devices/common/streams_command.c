@@ -19,9 +19,16 @@ static int launch(struct bn_streams_device *device, const struct bn_streams_laun
     return device->api->launch(own.function, own.x, own.y, 1, own.threads, 1, 1, 0, stream, parameters, NULL);
 }
 
+static uint64_t mirror_at(const struct bn_streams_command *command, uint64_t offset)
+{
+    return bn_streams_address(&(struct bn_span){command->mirror, offset, 0});
+}
+
 static int launch_all(struct bn_streams_device *device, const struct bn_streams_command *command, void *stream)
 {
     int native = 0;
+    if (command->mirror)
+        native = device->api->copy_in(mirror_at(command, 0), command->slot, command->mirrored, stream);
     for (uint32_t i = 0; i < command->n_launches && native == 0; i++)
         native = launch(device, &command->launches[i], stream);
     return native;
@@ -32,11 +39,25 @@ int bn_streams_run(struct bn_streams_device *device, const struct bn_streams_com
     return command->exec ? device->api->graph_launch(command->exec, stream) : launch_all(device, command, stream);
 }
 
+int bn_streams_tell(struct bn_streams_device *device, const struct bn_streams_command *command)
+{
+    uint32_t *skip = &command->slot->skip;
+    return command->mirror ? device->api->copy_in(mirror_at(command, offsetof(struct bn_slot, skip)), skip,
+                                                  sizeof(*skip), device->transfer)
+                           : 0;
+}
+
+// Else a word could arrive when the command already runs again. What is copied is what the slot says by then, though.
+int bn_streams_told(struct bn_streams_device *device, const struct bn_streams_command *command)
+{
+    return command->mirror ? device->api->stream_wait(device->transfer) : 0;
+}
+
 static enum bn_result prepare(struct bn_streams_device *device, const struct bn_dispatch *dispatch,
                               struct bn_streams_launch *launch, struct bn_error *err)
 {
     char name[BN_AHEAD_NAME];
-    uint32_t shape[BN_MAX_CONSTANTS], n_shape = bn_ahead_variant(dispatch, name, shape);
+    uint32_t shape[BN_MAX_CONSTANTS], n_shape = bn_ahead_variant(dispatch, device->matrices, name, shape);
     enum bn_result result = bn_streams_function(device, name, &launch->function, err);
     if (result != BN_OK)
         return result;
@@ -90,6 +111,17 @@ static enum bn_result record_ops(struct bn_streams_device *device, struct bn_str
     return BN_OK;
 }
 
+// The copy of the slot, which ends with the address of the one that the host reads.
+static enum bn_result create_mirror(struct bn_streams_device *device, struct bn_streams_command *command,
+                                    const struct bn_span *slot, struct bn_error *err)
+{
+    uint64_t address = bn_streams_address(slot), at = (slot->size + 7) / 8 * 8;
+    enum bn_result result = bn_streams_buffer_create_local(&device->base, at + sizeof(address), &command->mirror, err);
+    command->mirrored = slot->size;
+    command->report = (uint32_t)(at / sizeof(uint32_t));
+    return result == BN_OK ? bn_streams_buffer_write(command->mirror, at, &address, sizeof(address), err) : result;
+}
+
 static enum bn_result check_ops(struct bn_streams_device *device, const struct bn_op *ops, size_t n_ops,
                                 uint64_t *temporary, struct bn_error *err)
 {
@@ -127,9 +159,12 @@ enum bn_result bn_streams_record(struct bn_device *base, const struct bn_op *ops
             bn_fail_memory(err, n_ops * BN_MAX_DISPATCHES * sizeof(*command->launches), "the launches of a command");
     if (result == BN_OK && temporary > 0)
         result = bn_streams_buffer_create_local(base, temporary, &command->temporary, err);
+    if (result == BN_OK && device->features.mirror)
+        result = create_mirror(device, command, slot, err);
     if (result == BN_OK) {
+        const struct bn_span mirror = {command->mirror, 0, command->mirrored};
         bn_streams_enter(device);
-        result = record_ops(device, command, ops, slot, err);
+        result = record_ops(device, command, ops, command->mirror ? &mirror : slot, err);
         bn_streams_leave(device);
     }
     if (result != BN_OK) {
@@ -150,6 +185,8 @@ void bn_streams_command_destroy(struct bn_command *base)
     bn_streams_leave(device);
     if (command->temporary)
         bn_streams_buffer_destroy(command->temporary);
+    if (command->mirror)
+        bn_streams_buffer_destroy(command->mirror);
     bn_free(device->base.host, command->launches);
     bn_free(device->base.host, command);
 }

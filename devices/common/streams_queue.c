@@ -96,14 +96,22 @@ static int look(struct bn_streams_device *device, struct queue *queue)
     int native = 0;
     for (; queue->first != queue->end && (native = first_is_over(device, queue)) == 0; queue->first++) {
         const struct flight *flight = &queue->flights[queue->first % BN_IN_FLIGHT];
+        int told = flight->base.stopped ? bn_streams_told(device, flight->command) : 0;
+        if (told != 0)
+            return told;
         bn_flight_end(&flight->base);
         queue->value = flight->base.signal;
     }
     if (native != 0 && native != BN_STREAMS_NOT_READY)
         return native;
-    for (uint64_t i = queue->first; i != queue->end; i++)
-        if (bn_flight_stops(&queue->flights[i % BN_IN_FLIGHT].base))
-            bn_flight_stop(&queue->flights[i % BN_IN_FLIGHT].base);
+    for (uint64_t i = queue->first; i != queue->end; i++) {
+        struct flight *flight = &queue->flights[i % BN_IN_FLIGHT];
+        if (flight->base.stopped || !bn_flight_stops(&flight->base))
+            continue;
+        bn_flight_stop(&flight->base);
+        if ((native = bn_streams_tell(device, flight->command)) != 0)
+            return native;
+    }
     if (queue->first != queue->end) {
         const struct bn_streams_command *command = queue->flights[queue->first % BN_IN_FLIGHT].command;
         atomic_store_explicit(&device->last_op, __atomic_load_n(&command->slot->progress, __ATOMIC_RELAXED),
@@ -157,6 +165,7 @@ enum bn_result bn_streams_submit(struct bn_queue *base, const struct bn_submissi
         result = bn_fail(err, BN_ERR_BUSY, "the queue holds %d submissions", BN_IN_FLIGHT);
     if (native == 0 && result == BN_OK) {
         struct flight *flight = &queue->flights[queue->end % BN_IN_FLIGHT];
+        command->slot->report = command->report;
         *flight = (struct flight){bn_flight_begin(command->slot, submission), command, queue->number + 1};
         native = submit(device, queue, flight);
         queue->number += native == 0;

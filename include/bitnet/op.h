@@ -207,7 +207,7 @@ struct bn_slot {
     uint32_t top;                                         // most likely candidates wanted of each output; 0: all logits
     uint32_t skip;                                        // the driver's: ops do nothing if it is not 0
     uint32_t progress;                                    // the driver's: the op that started last
-    uint32_t reserved;                                    // 0
+    uint32_t report;                                      // the driver's: where its own copy of the slot names this one
 };
 
 // How a run ended: completely, by bn_submission.stop, or with NaN or infinity in what status_op computed.

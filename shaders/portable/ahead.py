@@ -26,9 +26,9 @@ import portable
 PTX_TYPES = {"u64": ("uint64_t", 8), "u32": ("uint32_t", 4), "f32": ("float", 4)}
 
 
-def variants():
+def variants(processor=None):
     """Yields (name, source, defines); the kernel is renamed."""
-    for kernel, source, defines, constants in portable.manifest():
+    for kernel, source, defines, constants in portable.manifest(processor):
         fixed = {constant: how for constant, how in constants.items() if isinstance(how, list)}
         several = [constant for constant, values in fixed.items() if len(values) > 1]
         for values in itertools.product(*fixed.values()):
@@ -39,13 +39,14 @@ def variants():
 
 
 def table(output):
-    """BN_AHEAD_TABLE: for each kernel, bits of the constants that are named, and of those that are parameters."""
+    """BN_AHEAD_TABLE: for each kernel, bits of the constants that are named, and of those that are parameters; its processors."""
+    only = portable.processors()
     with open(output, "w", encoding="utf-8") as f:
         f.write("#define BN_AHEAD_TABLE")
-        for kernel, _, _, constants in portable.manifest():
+        for kernel, _, _, constants in itertools.chain(portable.manifest(), portable.manifest("any")):
             named = portable.mask(constants, lambda how: isinstance(how, list) and len(how) > 1)
             passed = portable.mask(constants, lambda how: not isinstance(how, list))
-            f.write(f' {{"{kernel}", {named}, {passed}}},')
+            f.write(f' {{"{kernel}", {named}, {passed}, "{" ".join(only.get(kernel, []))}"}},')
         f.write("\n")
 
 
@@ -55,14 +56,14 @@ def run(*command):
         sys.exit(f"{' '.join(command)}\n{result.stderr}")
 
 
-def compile_all(folder, suffix, command):
+def compile_all(folder, suffix, command, processor=None):
     """Every variant as a file of the folder; command(output, source, defines). Returns their names."""
     def one(variant):
         name, source, defines = variant
         run(*command(os.path.join(folder, name + suffix), source, defines))
         return name
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(one, variants()))
+        return list(pool.map(one, variants(processor)))
 
 
 def read(path):
@@ -87,6 +88,8 @@ def write_table(output, macro, arrays, rows):
 def compile_ptx(clang, folder):
     """The text of every variant, by its name."""
     names = compile_all(folder, ".ptx", lambda *args: portable.command(clang, "ptx", *args))
+    for processor in sorted({word for words in portable.processors().values() for word in words if word.startswith("sm_")}):
+        names += compile_all(folder, ".ptx", lambda *args, target=processor: portable.command(clang, target, *args), processor)
     return {name: read(os.path.join(folder, name + ".ptx")) for name in names}
 
 
@@ -102,7 +105,9 @@ def hip(clang, output, *isas):
     arrays = {}
     for isa in isas:
         with tempfile.TemporaryDirectory() as folder:
-            names = compile_all(folder, ".o", lambda *args: portable.command(clang, isa, *args) + ["-c"])
+            def command(*args, target=isa):
+                return portable.command(clang, target, *args) + ["-c"]
+            names = compile_all(folder, ".o", command) + compile_all(folder, ".o", command, isa)
             linked = os.path.join(folder, "all.hsaco")
             run(clang, "-target", "amdgcn-amd-amdhsa", f"-mcpu={isa}", "-nogpulib", "-Wl,--strip-all",
                 *[os.path.join(folder, name + ".o") for name in names], "-o", linked)
@@ -123,10 +128,11 @@ def host(clang, output, output_object, target):
         return [clang, "-I" + portable.ROOT, "-x", "cl", "-cl-std=CL1.2", "-O2", "-fPIC", "-DSERIAL", "-target", target,
                 *flags, "-c", "-o", path, os.path.join(portable.HERE, source)]
     with tempfile.TemporaryDirectory() as folder:
-        names = compile_all(folder, ".o", command)
+        names = compile_all(folder, ".o", command) + compile_all(folder, ".o", command, "any")
         run(clang, "-r", "-nostdlib", *[os.path.join(folder, name + ".o") for name in names], "-o", output_object)
-        # Which parameters there are, PTX says.
+        # Which parameters there are, PTX says; those that are for some processors have the ones of what they replace.
         kinds = {name: parameters(text.decode(), name) for name, text in compile_ptx(clang, folder).items()}
+        kinds = {name: kinds.get(name) or kinds["ternary_tiled_" + name.split("_")[-1]] for name in names}
     lines, rows = ['#include "fake/groups.h"\n#include <stddef.h>\n'], []
     for name, types in kinds.items():
         c_types = [PTX_TYPES[kind][0] for kind in types]

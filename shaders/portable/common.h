@@ -1,19 +1,31 @@
 // What every kernel shares: the state slot, exact arithmetic. Indexes are in words, or quads of words, and stay below 2^31.
 #include "prelude.h"
 
+// Where the host looks for progress and status: the slot, or if this is a copy of it in the device's memory (struct bn_slot, report),
+// what the copy names.
+FUNCTION GLOBAL uint *report_of(GLOBAL uint *slot)
+{
+#ifdef COMPILED_AHEAD
+    if (slot[SLOT_REPORT] != 0)
+        return *(GLOBAL uint *GLOBAL *)(slot + slot[SLOT_REPORT]);
+#endif
+    return slot;
+}
+
 // Notes that the op runs. True if it shall not: the submission was stopped.
 FUNCTION bool skips(GLOBAL uint *slot, uint op)
 {
     if (thread() == 0 && group_x() == 0 && group_y() == 0)
-        slot[SLOT_PROGRESS] = op;
+        report_of(slot)[SLOT_PROGRESS] = op;
     return ((volatile GLOBAL uint *)slot)[SLOT_SKIP] != 0;
 }
 
 // A NaN or infinity was met; the first op wins.
 FUNCTION void report_not_finite(GLOBAL uint *slot, uint op)
 {
-    if (compare_and_swap((volatile GLOBAL uint *)slot + SLOT_STATUS, 0u, STATUS_NOT_FINITE) == 0)
-        slot[SLOT_STATUS_OP] = op;
+    GLOBAL uint *report = report_of(slot);
+    if (compare_and_swap((volatile GLOBAL uint *)report + SLOT_STATUS, 0u, STATUS_NOT_FINITE) == 0)
+        report[SLOT_STATUS_OP] = op;
 }
 
 FUNCTION bool not_finite(float x)

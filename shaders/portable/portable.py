@@ -22,8 +22,21 @@ PTX_TARGET = ("sm_75", "+ptx75")  # the oldest that is supported, and the PTX of
 CONSTANT = re.compile(r"C([0-5])(\?|=[0-9|]+)?")
 
 
-def manifest():
-    """Yields (name, source, defines, constants): constants = {"C0": ["64"], "C1": "?", "C3": "", ...}."""
+def processors():
+    """{name: the processors that the kernel is for}, of those that are not for all."""
+    return {name: word[4:].split("|") for name, _, words, _ in lines() for word in words if word.startswith("FOR=")}
+
+
+def manifest(processor=None):
+    """The kernels for all, or those for this processor alone ("any": for any one): (name, source, defines, constants)."""
+    only = processors()
+    for name, source, words, constants in lines():
+        if processor in only[name] or processor == "any" if name in only else processor is None:
+            yield name, source, [word for word in words if not word.startswith("FOR=")], constants
+
+
+def lines():
+    """Yields (name, source, words, constants): constants = {"C0": ["64"], "C1": "?", "C3": "", ...}."""
     with open(os.path.join(HERE, "manifest.txt"), encoding="utf-8") as f:
         for line in f:
             words = line.split("#")[0].split()
@@ -47,9 +60,9 @@ def mask(constants, wanted):
     return sum(1 << int(name[1]) for name, how in constants.items() if wanted(how))
 
 
-def variants():
+def variants(processor=None):
     """Yields (name, source, defines) of every combination, best variant only: embed.C0_64.C1_0"""
-    for name, source, defines, constants in manifest():
+    for name, source, defines, constants in manifest(processor):
         fixed = {constant: values for constant, values in constants.items() if isinstance(values, list)}
         for values in itertools.product(*fixed.values()):
             chosen = [f"{constant}={value}" for constant, value in zip(fixed, values)]
@@ -101,8 +114,9 @@ def command(clang, target, output, source, defines):
     """The compiler's command line."""
     flags = ["-I" + ROOT, "-cl-std=CL1.2", "-cl-fp32-correctly-rounded-divide-sqrt", "-O3", "-Wall", "-Werror",
              "-Wno-unused-function"] + ["-D" + define for define in defines]
-    if target == "ptx":
+    if target == "ptx" or target.startswith("sm_"):
         machine, features = PTX_TARGET
+        machine = machine if target == "ptx" else target
         flags += ["-target", "nvptx64-nvidia-cuda", "-Xclang", "-target-cpu", "-Xclang", machine,
                   "-Xclang", "-target-feature", "-Xclang", features, "-S"]
     elif target == "spirv":  # what subgroups and packed products are there is an extension's matter

@@ -1,6 +1,6 @@
 // Ternary products: BN_OP_MATMUL, BN_OP_GATE_UP, BN_OP_QKV, with FUSED the norm and quantisation before them, and with TILED for
-// many rows of activations. Weights are I2_S 128/32: the quad `half` of a block of 32 bytes holds, in plane k of its bytes from the top down, the columns
-// 32 k + 16 half .. + 15.
+// many rows of activations, MATRIX by instructions for matrices of int8. Weights are I2_S 128/32: the quad `half` of a block of 32 bytes
+// holds, in plane k of its bytes from the top down, the columns 32 k + 16 half .. + 15.
 //
 // LANES work-items share four weight rows and split their columns. Which rows: four in a row (matmul, k and v in pairs
 // order), two of gate and the same two of up, or those of two RoPE pairs with their neighbours, which share words of the KV pool.
@@ -218,15 +218,20 @@ FUNCTION void finish(const struct ternary *t, const struct rows *at, uint g, uin
 }
 
 #ifdef TILED
-// A group makes a tile: THREADS / 8 groups of weight rows, 8 BATCH rows of activations, of which a work-item has one group and
-// BATCH rows, 8 apart. 128 columns at a time go through the group's memory, the weights unpacked to a byte each; rows there are a
-// word longer than that, so that neighbours are in different banks.
+// A group makes a tile: THREADS / 8 groups of weight rows, 8 BATCH rows of activations, of which a work-item finishes one group
+// and BATCH rows, 8 apart. 128 columns at a time go through the group's memory, the weights unpacked to a byte each; rows there
+// are longer than that, so that what work-items read together is in different banks: one word each of sixteen rows, or, of matrices,
+// four words each of eight.
 #define TILE_GROUPS (C0 / 8)
 #define TILE_ROWS (8 * BATCH)
+#ifdef MATRIX
+#define STRIDE 36
+#else
 #define STRIDE 33
+#endif
 
-// A work-item loads 16 bytes of weights: half a block of a row.
-INLINE void load_weights(LOCAL uint *to, uint4 quad)
+// Half a block of a weight row.
+INLINE void store_weights(uint4 quad, LOCAL uint *to)
 {
 #pragma unroll
     for (uint k = 0; k < 4; k++) {
@@ -238,17 +243,125 @@ INLINE void load_weights(LOCAL uint *to, uint4 quad)
     }
 }
 
-INLINE void load_rows(LOCAL uint *s_x, GLOBAL const uint4 *x, uint first, uint last, uint cols, uint block)
+// The rows of activations: each work-item has some quads of them.
+#define QUADS (TILE_ROWS * 8 / C0)
+INLINE void load_rows(GLOBAL const uint4 *x, uint first, uint last, uint cols, uint4 *quads)
 {
-    for (uint i = thread(); i < TILE_ROWS * 8; i += THREADS) {
-        uint4 quad = x[least(first + i / 8, last) * (cols / 16) + 8 * block + i % 8];
-        LOCAL uint *to = s_x + i / 8 * STRIDE + 4 * (i % 8);
-        to[0] = quad.x;
-        to[1] = quad.y;
-        to[2] = quad.z;
-        to[3] = quad.w;
+#pragma unroll
+    for (uint n = 0; n < QUADS; n++) {
+        uint i = thread() + n * THREADS;
+        quads[n] = x[least(first + i / 8, last) * (cols / 16) + i % 8];
     }
 }
+
+INLINE void store_rows(const uint4 *quads, LOCAL uint *s_x)
+{
+#pragma unroll
+    for (uint n = 0; n < QUADS; n++) {
+        uint i = thread() + n * THREADS;
+        LOCAL uint *to = s_x + i / 8 * STRIDE + i % 8 * 4;
+        to[0] = quads[n].x;
+        to[1] = quads[n].y;
+        to[2] = quads[n].z;
+        to[3] = quads[n].w;
+    }
+}
+
+#ifdef MATRIX
+#include "matrix.h"
+#define SUBGROUPS (THREADS / MATRIX_SIZE)
+#define ACROSS (TILE_ROWS / MATRIX_N) // what lies beside each other in a strip of 16 weight rows
+#define MINE ((C0 / 32 + C0 / MATRIX_SIZE - 1) / (C0 / MATRIX_SIZE)) // of the strips, a subgroup's
+#define SUMS_STRIDE (4 * TILE_GROUPS + 1)
+
+typedef int SUMS[MINE][ACROSS][D_SUMS];
+
+INLINE void clear(SUMS d)
+{
+#pragma unroll
+    for (uint m = 0; m < MINE; m++)
+#pragma unroll
+        for (uint n = 0; n < ACROSS; n++)
+#pragma unroll
+            for (uint i = 0; i < D_SUMS; i++)
+                d[m][n][i] = 0;
+}
+
+// Adds the products of the 128 columns that are in the group's memory.
+INLINE void add_block(LOCAL const uint *s_w, LOCAL const uint *s_x, SUMS d)
+{
+    uint lane = thread() % MATRIX_SIZE;
+#pragma unroll
+    for (uint column = 0; column < 32; column += MATRIX_K / 4)
+#pragma unroll
+        for (uint m = 0; m < MINE; m++) {
+            LOCAL const uint *strip = s_w + (thread() / MATRIX_SIZE + m * SUBGROUPS) * 16 * STRIDE + column;
+            uint a[A_WORDS], b[B_WORDS];
+#pragma unroll
+            for (uint i = 0; i < A_WORDS; i++)
+                a[i] = strip[A_ROW(lane, i) * STRIDE + A_WORD(lane, i)];
+#pragma unroll
+            for (uint n = 0; n < ACROSS; n++) {
+#pragma unroll
+                for (uint i = 0; i < B_WORDS; i++)
+                    b[i] = s_x[(n * MATRIX_N + B_COL(lane, i)) * STRIDE + column + B_WORD(lane, i)];
+                multiply(a, b, d[m][n]);
+            }
+        }
+}
+
+// Puts the sums where the weights were, one row of activations after the other.
+INLINE void share(LOCAL uint *s_w, SUMS d)
+{
+    uint lane = thread() % MATRIX_SIZE;
+    meet(); // the last block is done
+#pragma unroll
+    for (uint m = 0; m < MINE; m++)
+#pragma unroll
+        for (uint n = 0; n < ACROSS; n++)
+#pragma unroll
+            for (uint i = 0; i < D_SUMS; i++)
+                s_w[(n * MATRIX_N + D_COL(lane, i)) * SUMS_STRIDE + (thread() / MATRIX_SIZE + m * SUBGROUPS) * 16 +
+                    D_ROW(lane, i)] = (uint)d[m][n][i];
+    meet();
+}
+
+INLINE int4 shared_sum(LOCAL const uint *s_w, uint n)
+{
+    s_w += (thread() / TILE_GROUPS + 8 * n) * SUMS_STRIDE + thread() % TILE_GROUPS;
+    return (int4)((int)s_w[0], (int)s_w[TILE_GROUPS], (int)s_w[2 * TILE_GROUPS], (int)s_w[3 * TILE_GROUPS]);
+}
+#define SUM(s_w, sums, n) shared_sum(s_w, n)
+#else
+typedef int4 SUMS[BATCH];
+#define share(s_w, sums)
+#define SUM(s_w, sums, n) sums[n]
+
+INLINE void clear(SUMS acc)
+{
+#pragma unroll
+    for (uint n = 0; n < BATCH; n++)
+        acc[n] = (int4)(0);
+}
+
+INLINE void add_block(LOCAL const uint *s_w, LOCAL const uint *s_x, SUMS acc)
+{
+    s_w += thread() % TILE_GROUPS * STRIDE;
+    s_x += thread() / TILE_GROUPS * STRIDE;
+    for (uint i = 0; i < 32; i++) {
+        uint w0 = s_w[i], w1 = s_w[TILE_GROUPS * STRIDE + i];
+        uint w2 = s_w[2 * TILE_GROUPS * STRIDE + i], w3 = s_w[3 * TILE_GROUPS * STRIDE + i];
+#pragma unroll
+        for (uint n = 0; n < BATCH; n++) {
+            uint x = s_x[8 * n * STRIDE + i];
+            acc[n].x = dot4(x, w0, acc[n].x);
+            acc[n].y = dot4(x, w1, acc[n].y);
+            acc[n].z = dot4(x, w2, acc[n].z);
+            acc[n].w = dot4(x, w3, acc[n].w);
+        }
+    }
+}
+#endif
 
 INLINE void make_tile(const struct ternary *t, LOCAL uint *s_w, LOCAL uint *s_x, GLOBAL const uint4 *x,
                       GLOBAL const uint *scales, uint tile, uint first, uint last, uint cols)
@@ -258,32 +371,30 @@ INLINE void make_tile(const struct ternary *t, LOCAL uint *s_w, LOCAL uint *s_x,
     struct rows at = locate(t, least(tile * TILE_GROUPS + loads, groups - 1));
     uint r = which == 0 ? at.r.x : which == 1 ? at.r.y : which == 2 ? at.r.z : at.r.w;
     GLOBAL const uint4 *w = matrix(t, which < 2 ? at.a : at.b) + r * (cols / 64) + half_block;
-    int4 acc[BATCH];
-    for (uint n = 0; n < BATCH; n++)
-        acc[n] = (int4)(0);
-    for (uint block = 0; block < cols / 128; block++) {
+    LOCAL uint *to = s_w + (which * TILE_GROUPS + loads) * STRIDE + 4 * half_block;
+    SUMS sums;
+    clear(sums);
+    uint4 quad = *w, quads[QUADS];
+    load_rows(x, first, last, cols, quads);
+    for (uint block = 1; block <= cols / 128; block++) {
         meet(); // the block before is done
-        load_weights(s_w + (which * TILE_GROUPS + loads) * STRIDE + 4 * half_block, w[2 * block]);
-        load_rows(s_x, x, first, last, cols, block);
+        store_weights(quad, to);
+        store_rows(quads, s_x);
         meet();
-        for (uint i = 0; i < 32; i++) {
-            LOCAL const uint *code = s_w + mine * STRIDE + i;
-            uint c0 = code[0], c1 = code[TILE_GROUPS * STRIDE];
-            uint c2 = code[2 * TILE_GROUPS * STRIDE], c3 = code[3 * TILE_GROUPS * STRIDE];
-#pragma unroll
-            for (uint n = 0; n < BATCH; n++) {
-                uint v = s_x[(row + 8 * n) * STRIDE + i];
-                acc[n] = (int4)(dot4(v, c0, acc[n].x), dot4(v, c1, acc[n].y), dot4(v, c2, acc[n].z),
-                                dot4(v, c3, acc[n].w));
-            }
+        if (block < cols / 128) { // the next one comes while this is multiplied
+            quad = w[2 * block];
+            load_rows(x + 8 * block, first, last, cols, quads);
         }
+        add_block(s_w, s_x, sums);
     }
+    share(s_w, sums);
     uint g = tile * TILE_GROUPS + mine;
     at = locate(t, least(g, groups - 1));
-    for (uint n = 0; n < BATCH; n++) {
-        uint to = first + row + 8 * n;
-        if (g < groups && to <= last)
-            finish(t, &at, g, to, acc[n], as_float(scales[to * 2]), (int)scales[to * 2 + 1]);
+#pragma unroll
+    for (uint n = 0; n < BATCH; n++) { // else the sums would lie in memory
+        uint to_row = first + row + 8 * n;
+        if (g < groups && to_row <= last)
+            finish(t, &at, g, to_row, SUM(s_w, sums, n), as_float(scales[to_row * 2]), (int)scales[to_row * 2 + 1]);
     }
 }
 #endif
@@ -293,10 +404,10 @@ INLINE void make_tile(const struct ternary *t, LOCAL uint *s_w, LOCAL uint *s_x,
 #define NAME ternary_fused
 #else
 #define INPUT SPAN(uint4, x), SPAN(uint, scales) // int8 [rows][COLS], bn_row_scale [rows]
-#ifdef TILED
-#define NAME ternary_tiled
-#else
+#if !defined(TILED)
 #define NAME ternary
+#elif !defined(NAME)
+#define NAME ternary_tiled
 #endif
 #endif
 

@@ -88,7 +88,7 @@ def sticky():
     check(status == 0 and out == text, status, out, err)
     two = ONE + ONE[2:].replace("01:00", "02:00")
     status, out, err = run(*args, "reopen", devices=two, fail="kernel@40=700")
-    check(status == 4 and "for good in this process" in err, status, err)
+    check(status == 4 and "poisoned: " in err and "for good in this process" in err, status, err)
 
 
 def several():
@@ -97,6 +97,13 @@ def several():
     rows = [line.split() for line in out.splitlines() if f" {DRIVER} " in line]
     check(status == 0 and [row[2] for row in rows] == ["ready", "ready"], out, err)
     check(len({row[0] for row in rows}) == 2, out)
+    visible = "HIP_VISIBLE_DEVICES" if IS_HIP else "CUDA_VISIBLE_DEVICES"
+    for value, names in (("1", ["Fake MIG 1g.10gb"]), ("1,0", ["Fake MIG 1g.10gb", "Fake"]), ("GPU-00112233", ["Fake"]), ("-1", [])):
+        status, out, err = run("--list-devices", devices=two, **{visible: value})
+        shown = [line for line in out.splitlines() if f" {DRIVER} " in line and " ready " in line]
+        check(status == 0 and len(shown) == len(names), visible, value, out)
+        check(all(name in line for name, line in zip(names, shown, strict=True)), visible, value, out)
+        check(names or f"{visible} may hide" in out, visible, value, out)
     for selector in (rows[1][0], "pci:02:00.0", f"pci:0000:02:00.0/{DRIVER}", f"{rows[0][0]}/{DRIVER}", DRIVER):
         status, out, err = run("-d", selector, "-p", "A", "--greedy", "-n", "2", devices=two)
         check(status == 0 and out == text, selector, status, out, err)
@@ -108,7 +115,7 @@ def main():
     check(text, "no text", err)
     names = functions()
     check(len(names) > 30, names)
-    for without in ("graphs", "write_value", "fused"):
+    for without in ("graphs", "write_value", "fused", "mirror"):
         check(run(**{WITHOUT: without})[1] == text, "without", without)
     every_call(names)
     refused(names)

@@ -20,6 +20,8 @@ uint32_t bn_serial_thread(void);
 uint32_t bn_serial_group(uint32_t axis);
 uint32_t bn_serial_groups(uint32_t axis);
 void bn_serial_meet(void);
+// matrix.c: an instruction for matrices, which all work-items of a group come to: shaders/portable/matrix.h.
+void bn_serial_multiply(int instruction, const uint32_t *a, const uint32_t *b, int *d);
 
 // Runs a whole grid; one at a time. NULL, or what the kernel did wrong.
 const char *fake_run(const struct fake_kernel *kernel, void *const *parameters, uint32_t x, uint32_t y, uint32_t items);

@@ -30,7 +30,10 @@ enum { MOST_PARAMETERS = 40, MOST_ITEMS = 1024 };
 enum kind { CONTEXT, STREAM, EVENT, MODULE, FUNCTION, GRAPH, EXEC, MEMORY, PINNED, FOREIGN };
 
 struct launch {
-    const struct fake_kernel *kernel;
+    const struct fake_kernel *kernel; // NULL: a copy
+    void *to;
+    const void *from;
+    size_t bytes;
     uint32_t x, y, items;
     uint64_t parameters[MOST_PARAMETERS];
 };
@@ -188,6 +191,10 @@ static struct object *memory_at(uint64_t address, size_t bytes)
 static int run_launch(const struct launch *launch)
 {
     void *parameters[MOST_PARAMETERS];
+    if (!launch->kernel) {
+        memcpy(launch->to, launch->from, launch->bytes);
+        return 0;
+    }
     pthread_mutex_lock(&lock);
     int code = sticky ? sticky : planned("kernel");
     for (int i = 0; i < launch->kernel->n && !code; i++)
@@ -273,6 +280,12 @@ static void push(struct object *stream, const struct task *task)
     *stream->last = copy;
     stream->last = &copy->next;
     pthread_cond_signal(&stream->news);
+}
+
+static void append(struct object *object, const struct launch *launch)
+{
+    object->launches = realloc(object->launches, (size_t)(object->n_launches + 1) * sizeof *launch);
+    object->launches[object->n_launches++] = *launch;
 }
 
 static void wait_idle(struct object *stream)
@@ -474,8 +487,11 @@ int NAME(cuMemcpyHtoDAsync_v2, hipMemcpyHtoDAsync)(uint64_t to, const void *from
         complain(__func__, "the source is not pinned: the copy would not be asynchronous");
     if (!memory_at(to, bytes))
         return end(INVALID);
-    push(stream_of(__func__, stream),
-         &(struct task){.what = COPY, .to = (void *)(uintptr_t)to, .from = from, .bytes = bytes});
+    struct object *object = stream_of(__func__, stream);
+    if (object->capturing)
+        append(object, &(struct launch){.to = (void *)(uintptr_t)to, .from = from, .bytes = bytes});
+    else
+        push(object, &(struct task){.what = COPY, .to = (void *)(uintptr_t)to, .from = from, .bytes = bytes});
     return end(0);
 }
 

@@ -124,19 +124,13 @@ int NAME(cuModuleGetFunction, hipModuleGetFunction)(void **out, void *handle, co
     return end(0);
 }
 
-static void append(struct object *object, const struct launch *launch)
-{
-    object->launches = realloc(object->launches, (size_t)(object->n_launches + 1) * sizeof *launch);
-    object->launches[object->n_launches++] = *launch;
-}
-
 int NAME(cuLaunchKernel, hipModuleLaunchKernel)(void *handle, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
                                                 unsigned by, unsigned bz, unsigned shared, void *stream_handle,
                                                 void **parameters, void **extra)
 {
     BEGIN(1);
     struct object *function = find(__func__, handle, FUNCTION), *stream = stream_of(__func__, stream_handle);
-    struct launch launch = {function->kernel, gx, gy, bx, {0}};
+    struct launch launch = {.kernel = function->kernel, .x = gx, .y = gy, .items = bx};
     if (!gx || !gy || gz != 1 || gy > 65535 || !bx || bx > MOST_ITEMS || by != 1 || bz != 1 || shared > 48 << 10 || extra)
         return end(INVALID);
     for (int i = 0; i < function->kernel->n; i++)

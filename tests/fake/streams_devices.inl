@@ -1,10 +1,35 @@
 // Part of streams.c: the library, its devices and contexts; and at the end of the process, what was left behind.
 
+// Leaves the devices that the variable names, by number or UUID, in its order; up to the first name that fits none.
+static void choose(const char *names)
+{
+    struct fake_device chosen[32];
+    int n = 0;
+    for (const char *at = names; at && n < 32; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        size_t length = strcspn(at, ",");
+        int found = -1;
+        for (int i = 0; i < fake.n; i++)
+            if (strncmp(fake.devices[i].uuid_text, at, length) == 0 && length >= 8)
+                found = i;
+        if (length > 0 && length < 3)
+            found = atoi(at) < fake.n ? atoi(at) : -1;
+        if (found < 0)
+            break;
+        chosen[n++] = fake.devices[found];
+    }
+    memcpy(fake.devices, chosen, (size_t)n * sizeof *chosen);
+    fake.n = n;
+}
+
 int NAME(cuInit, hipInit)(unsigned flags)
 {
     if (fake.mode && strncmp(fake.mode, "ok", 2) == 0)
         return 0; // as often as one likes
-    return fake_start(variable, 100);
+    int code = fake_start(variable, 100);
+    const char *visible = getenv(IS_HIP ? "HIP_VISIBLE_DEVICES" : "CUDA_VISIBLE_DEVICES");
+    if (code == 0 && visible)
+        choose(visible);
+    return code == 0 && fake.n == 0 && visible ? 100 : code;
 }
 
 int NAME(cuDriverGetVersion, hipRuntimeGetVersion)(int *version)

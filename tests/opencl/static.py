@@ -96,6 +96,25 @@ def check_amd(tools, folder, target, variant):
                "no packed dot product")
 
 
+# Kernels for some processors: they compile for each, and have the instructions that they are there for.
+def check_matrices(tools, folder, target, variant):
+    clang = tools["clang of " + target] if target in AMD else tools["clang"]
+    path = compiled(clang, target, folder, variant) if clang else None
+    if not path:
+        return
+    name = f"{target} {variant[0][:40]}"
+    if target in AMD:
+        text = run([tools["objdump"], "-d", path])[1] if tools["objdump"] else ""
+        expect(not text or re.search(r"v_(wmma|mfma)_i32_16x16x(16|32)", text), name, "no product of matrices")
+        return
+    with open(path, encoding="utf-8") as f:
+        expect(re.search(r"mma\.sync\.aligned\.m(16n8k32|8n8k16)", f.read()), name, "no product of matrices")
+    for machine in NVIDIA[NVIDIA.index(target):] if tools["ptxas"] else ():
+        status, said = run([tools["ptxas"], "-arch", machine, "-v", path, "-o", path + ".cubin"])
+        expect(status == 0 and not re.search(r"[1-9]\d* bytes spill", said), f"ptxas {machine} {name}", said[:2000])
+        counts["ptxas " + machine] = counts.get("ptxas " + machine, 0) + (status == 0)
+
+
 def check_spirv(tools, folder, variant):
     path = compiled(tools["clang of spirv"], "spirv", folder, variant)
     if not path or not tools["llvm-spirv"]:
@@ -132,6 +151,9 @@ def main():
             for target in AMD:
                 if tools["clang of " + target] and one_of_each and (target in ALL_OF or kernel in DOT):
                     jobs.append(pool.submit(check_amd, tools, folder, target, variant))
+        for target in sorted({target for targets in portable.processors().values() for target in targets}):
+            last = list(portable.variants(target))[-1]  # they differ in what is done with the sums
+            jobs.append(pool.submit(check_matrices, tools, folder, target, last))
         for job in jobs:
             job.result()
     print("compiled:", ", ".join(f"{target} {n}" for target, n in sorted(counts.items())))
