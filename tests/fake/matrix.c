@@ -1,4 +1,4 @@
-// Instructions for matrices of int8, as their makers describe who holds what: NVIDIA's PTX ISA (the fragments of mma.m8n8k16 and
+// Instructions for matrices of int8, by our own reading of who holds what in NVIDIA's PTX ISA (the fragments of mma.m8n8k16 and
 // mma.m16n8k32 for .s8), AMD's instruction set manuals of RDNA 3, RDNA 4, CDNA 2 and CDNA 3. The kernels say the same from the
 // other end (shaders/portable/matrix.h: which element a work-item's word is), so a mistake on either side gives other sums.
 #include "fake/groups.h"
