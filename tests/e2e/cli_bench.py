@@ -132,6 +132,14 @@ class Json(unittest.TestCase):
         self.assertEqual(objects("--no-limits", "-p", "0", "-d", "null")[0]["device"], "null")
 
 
+    def test_devices_beside_each_other(self):
+        rows = objects("-p", "0", "-d", "cpu,null", "--mem", "1M", "-t", "1,2")
+        self.assertEqual([(row["device"], row["threads"]) for row in rows if row["test"] != "read"],
+                         [("cpu", 1), ("cpu", 2), ("null", None)])
+        self.assertEqual(len({row["device_name"] for row in rows}), 2)
+        for wrong in ("cpu,", ",", ",".join(["cpu"] * 17)):
+            self.assertEqual(bench("-d", wrong, "--no-limits").code, 2, wrong)
+
     def on_a_device(self, device, dispatches):
         rows = objects("-d", device, "-p", "8", "-n", "4", "--sessions", "1,3", "--mem", "1M")
         self.assertEqual([row["test"] for row in rows], ["pp8", "tg4", "tg4 x3"])

@@ -9,7 +9,7 @@
 
 #define PROGRAM "bitnet-bench"
 
-enum { MAX_NUMBERS = 64, MAX_LOOPS = 12, MAX_PASSES = 64, MAX_PROFILE = 64 };
+enum { MAX_NUMBERS = 64, MAX_LOOPS = 12, MAX_PASSES = 64, MAX_PROFILE = 64, MAX_DEVICES = 16 };
 
 enum output { OUTPUT_MD, OUTPUT_CSV, OUTPUT_JSON };
 
@@ -48,6 +48,9 @@ struct plan {
     struct numbers prompts, gens, pair_prompts, pair_gens, depths, batches, ubatches, sessions, threads;
     struct numbers pages, cache_types; // enum pages, enum bn_kv_type
     size_t mem;                        // bytes read to measure the bandwidth
+    char *device_list;                 // that of the options, cut into pieces
+    const char *devices[MAX_DEVICES];  // NULL: the best
+    size_t n_devices;                  // at least 1
 };
 
 extern const struct tool_program bench_program;
@@ -86,6 +89,7 @@ const struct peak_loop *peak_find(void);
 
 // What the machine can do with so many threads, measured. NaN: not measured.
 struct limits {
+    char machine[96];
     uint32_t threads;
     size_t mem;
     size_t n_loops;
@@ -156,7 +160,7 @@ struct test {
 // What came of it. NaN: unknown.
 struct result {
     char test[64];
-    char device[16], driver[16], isa[16];
+    char device[16], driver[16], isa[16], machine[96];
     uint32_t threads;
     enum pages pages;  // asked for
     int packing, mmap; // as the settings had them
@@ -210,8 +214,13 @@ struct bench {
     bool has_tests;   // else only the machine is measured
     char *model_path; // NULL without tests
     struct model_note model;
-    char machine[96];      // what the device calls itself
-    double copy_gb;        // of it, the last one measured; 0: none
+    const char *device; // the one that is opened; NULL: the best
+    char machine[256];  // what the devices call themselves
+    struct {
+        char device[40]; // "gpu0/vulkan"
+        double gb; // per second, read and written, of its copy op
+    } copies[MAX_DEVICES];
+    size_t n_copies;
     struct limits *limits; // one per thread count
     size_t n_limits;
     struct result *results;
@@ -228,7 +237,7 @@ struct bench {
 // The default model, that of -m, or that of --synthetic in the cache folder.
 int bench_find_model(struct bench *bench);
 
-// With every thread count and page policy: measures the machine, opens the model, runs all tests.
+// With every device, thread count and page policy: measures the machine, opens the model, runs all tests.
 int tests_run(struct bench *bench);
 int kernels_run(struct bench *bench);
 int tune_run(struct bench *bench); // --tune: finds what is fastest, and writes it down

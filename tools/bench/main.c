@@ -76,6 +76,7 @@ static void bench_finish(struct bench *bench)
         free(bench->results[i].samples);
         free(bench->results[i].profile);
     }
+    free(bench->plan.device_list);
     free(bench->results);
     free(bench->limits);
     free(bench->kernels);

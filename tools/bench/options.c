@@ -102,9 +102,10 @@ static const struct tool_option options[] = {
     {.group = "Device",
      .names = "-d -dev --device",
      TOOL_STRING(S, device),
-     .arg = "NAME",
+     .arg = "LIST",
      .shown = "$BITNET_DEVICE, else the best",
-     .help = "device or driver; bitnet-run --list-devices shows them"},
+     .help = "devices or drivers, separated by commas, whose tests stand in one table; bitnet-run --list-devices "
+             "shows them"},
     {.names = "-t --threads",
      TOOL_LIST(S, threads),
      .arg = "LIST",
@@ -396,6 +397,27 @@ static int check(struct settings *settings)
     return wrong ? TOOL_EXIT_USAGE : 0;
 }
 
+static int parse_devices(const char *list, struct plan *plan)
+{
+    plan->n_devices = 1;
+    if (!list)
+        return 0;
+    plan->device_list = strdup(list);
+    if (!plan->device_list) {
+        tool_say(PROGRAM, "out of memory");
+        return TOOL_EXIT_RESOURCE;
+    }
+    plan->n_devices = 0;
+    for (char *rest = plan->device_list, *name; (name = strsep(&rest, ",")) != NULL;) {
+        if (!*name || plan->n_devices == MAX_DEVICES) {
+            tool_say(PROGRAM, "-d %s: from 1 to %d names, separated by commas", list, MAX_DEVICES);
+            return TOOL_EXIT_USAGE;
+        }
+        plan->devices[plan->n_devices++] = name;
+    }
+    return 0;
+}
+
 int options_plan(struct settings *settings, struct plan *plan)
 {
     const struct {
@@ -419,6 +441,8 @@ int options_plan(struct settings *settings, struct plan *plan)
             parse_numbers(lists[i].name, lists[i].texts, lists[i].standard, lists[i].min, lists[i].max, lists[i].list);
     if (!exit_code)
         exit_code = parse_pairs(&settings->pairs, plan);
+    if (!exit_code)
+        exit_code = parse_devices(settings->device, plan);
     if (!exit_code)
         exit_code = parse_words("--pages", &settings->pages, (const char *const[]){"huge", "4k"}, &plan->pages);
     if (!exit_code)

@@ -80,8 +80,8 @@ static void print_tests(struct bench *bench)
 
 static void print_limits(struct bench *bench)
 {
-    if (bench->copy_gb > 0)
-        print(bench, "copies %.2f GB/s, read and written\n", bench->copy_gb);
+    for (size_t i = 0; i < bench->n_copies; i++)
+        print(bench, "%s copies %.2f GB/s, read and written\n", bench->copies[i].device, bench->copies[i].gb);
     if (!bench->n_limits)
         return;
     print(bench, "| read loop, GB/s |");
@@ -221,7 +221,7 @@ static void print_csv(struct bench *bench)
     for (size_t i = 0; i < bench->n_results; i++) {
         const struct result *r = &bench->results[i];
         const struct limits *l = report_limits(bench, r->threads);
-        const char *texts[] = {bn_version(), machine_commit(), machine_compiler(), bench->machine, bench->model_path};
+        const char *texts[] = {bn_version(), machine_commit(), machine_compiler(), r->machine, bench->model_path};
         for (size_t t = 0; t < sizeof texts / sizeof *texts; t++)
             print_quoted(bench, texts[t]);
         print(bench, "%llu,%llu,", (unsigned long long)bench->model.bytes, (unsigned long long)bench->model.n_params);

@@ -20,7 +20,7 @@ static json_t *integer(uint64_t value)
 }
 
 // What every object says; fields of a test that do not apply are null.
-static json_t *new_object(const struct bench *bench, const char *test, const char *isa, uint32_t threads)
+static json_t *new_object(const char *test, const char *isa, uint32_t threads, const char *machine)
 {
     json_t *object = json_object();
     json_object_set_new(object, "schema", json_string("bitnet-bench/1"));
@@ -43,7 +43,7 @@ static json_t *new_object(const struct bench *bench, const char *test, const cha
     json_object_set_new(object, "version", text_of(bn_version()));
     json_object_set_new(object, "build",
                         json_pack("{s:s, s:s}", "compiler", machine_compiler(), "commit", machine_commit()));
-    json_object_set_new(object, "device_name", text_of(bench->machine));
+    json_object_set_new(object, "device_name", text_of(machine));
     char system[128];
     machine_system(system, sizeof system);
     json_object_set_new(object, "system", text_of(system));
@@ -101,7 +101,7 @@ static void add_sensors(json_t *object, const struct bn_device_sensors *sensors)
 
 static json_t *object_of(const struct bench *bench, const struct result *r)
 {
-    json_t *object = new_object(bench, r->test, r->isa, r->threads), *samples = json_array();
+    json_t *object = new_object(r->test, r->isa, r->threads, r->machine), *samples = json_array();
     const struct limits *limits = report_limits(bench, r->threads);
     const struct {
         const char *name;
@@ -163,7 +163,7 @@ static json_t *object_of(const struct bench *bench, const struct result *r)
 // A measure of the machine is an object too.
 static json_t *object_of_limits(const struct bench *bench, const struct limits *limits, enum pages pages)
 {
-    json_t *object = new_object(bench, "read", NULL, limits->threads), *loops = json_array();
+    json_t *object = new_object("read", NULL, limits->threads, limits->machine), *loops = json_array();
     for (size_t i = 0; i < limits->n_loops; i++) {
         json_t *loop = json_object();
         json_object_set_new(loop, "name", text_of(limits->loops[i].name));
@@ -183,7 +183,7 @@ static json_t *object_of_limits(const struct bench *bench, const struct limits *
 
 static json_t *object_of_kernel(const struct bench *bench, const struct kernel_result *kernel)
 {
-    json_t *object = new_object(bench, kernel->name, kernel->isa, 1);
+    json_t *object = new_object(kernel->name, kernel->isa, 1, bench->machine);
     json_object_set_new(object, "seconds", tool_json_number(kernel->seconds));
     json_object_set_new(object, "gb_per_second", tool_json_number(kernel->gb));
     json_object_set_new(object, "gmac_per_second", tool_json_number(kernel->gmac));

@@ -45,7 +45,7 @@ int rig_open_device(struct rig *rig, const struct bench *bench, uint32_t threads
     options.profile = bench->settings.breakdown;
     options.trace = bench->trace != NULL;
     rig->trace = bench->trace;
-    if (bn_device_open(rig->runtime, bench->settings.device, &options, &rig->device, &err))
+    if (bn_device_open(rig->runtime, bench->device, &options, &rig->device, &err))
         return tool_fail_device(PROGRAM, &err, NULL);
     return 0;
 }

@@ -273,6 +273,7 @@ static int run_test(struct bench *bench, struct rig *rig, const struct test *tes
     snprintf(result->device, sizeof result->device, "%s", device->id);
     snprintf(result->driver, sizeof result->driver, "%s", device->driver);
     snprintf(result->isa, sizeof result->isa, "%s", device->isa);
+    snprintf(result->machine, sizeof result->machine, "%s", device->name);
     uint32_t rows = test->n_prompt < test->n_batch ? test->n_prompt : test->n_batch;
     rows = rows > test->sessions ? rows : test->sessions;
     result->batch = rows < config->n_batch ? rows : config->n_batch;
@@ -431,6 +432,7 @@ static int run_engine(struct bench *bench, struct rig *rig, uint32_t n_ubatch, e
 static int note_model(struct bench *bench)
 {
     struct rig rig;
+    bench->device = bench->plan.devices[0];
     int exit_code = rig_open_device(&rig, bench, 1, PAGES_HUGE);
     if (!exit_code)
         exit_code = rig_open_model(&rig, bench);
@@ -485,9 +487,36 @@ static int measure_limits(struct bench *bench, struct limits *limits, uint32_t t
     return limits_measure(limits, threads, bench->plan.mem);
 }
 
-static int run_threads(struct bench *bench, uint32_t threads)
+// What the device calls itself, after the others.
+static void note_machine(struct bench *bench, const char *name)
+{
+    size_t length = strlen(bench->machine);
+    if (!strstr(bench->machine, name))
+        snprintf(bench->machine + length, sizeof bench->machine - length, "%s%s", length ? ", " : "", name);
+}
+
+// Those of another device with as many threads, or new ones. NULL: out of memory, which has been told.
+static struct limits *limits_of(struct bench *bench, uint32_t threads, const char *machine)
+{
+    for (size_t i = 0; i < bench->n_limits; i++)
+        if (bench->limits[i].threads == threads)
+            return &bench->limits[i];
+    struct limits *grown = bench_grow(bench->limits, bench->n_limits, sizeof *bench->limits);
+    if (!grown)
+        return NULL;
+    bench->limits = grown;
+    struct limits *limits = &grown[bench->n_limits++];
+    memset(limits, 0, sizeof *limits);
+    limits->threads = threads;
+    snprintf(limits->machine, sizeof limits->machine, "%s", machine);
+    return limits;
+}
+
+// *threaded: whether the number of threads makes a difference to the device.
+static int run_threads(struct bench *bench, uint32_t threads, bool *threaded)
 {
     struct rig rig;
+    char machine[96] = "";
     size_t first = bench->n_results;
     double copy_gb = NAN;
     int exit_code = rig_open_device(&rig, bench, threads, PAGES_HUGE);
@@ -499,11 +528,15 @@ static int run_threads(struct bench *bench, uint32_t threads)
                                                 .threads = asked ? threads : 0};
         tool_note_unused(PROGRAM, rig.device, &given);
         threads = info->threads;
-        snprintf(bench->machine, sizeof bench->machine, "%s", info->name);
+        *threaded = threads > 0;
+        snprintf(machine, sizeof machine, "%s", info->name);
+        note_machine(bench, info->name);
         if (bench->settings.limits && !threads && bn_device_supports(rig.device, BN_OP_COPY, BN_LAYOUT_COUNT)) {
             bench_progress(bench, "copying in the memory of %s", info->name);
             exit_code = copy_measure(&rig, bench->plan.mem, &copy_gb);
-            bench->copy_gb = copy_gb;
+            snprintf(bench->copies[bench->n_copies].device, sizeof bench->copies->device, "%s/%s", info->id,
+                     info->driver);
+            bench->copies[bench->n_copies++].gb = copy_gb;
         }
     }
     rig_close(&rig);
@@ -511,13 +544,8 @@ static int run_threads(struct bench *bench, uint32_t threads)
         return exit_code;
     struct limits *limits = NULL;
     if (bench->settings.limits && threads) {
-        limits = bench_grow(bench->limits, bench->n_limits, sizeof *bench->limits);
-        if (!limits)
-            return TOOL_EXIT_RESOURCE;
-        bench->limits = limits;
-        limits = &bench->limits[bench->n_limits++];
-        memset(limits, 0, sizeof *limits);
-        exit_code = measure_limits(bench, limits, threads, "before the tests");
+        limits = limits_of(bench, threads, machine);
+        exit_code = limits ? measure_limits(bench, limits, threads, "before the tests") : TOOL_EXIT_RESOURCE;
     }
     for (size_t i = 0; i < bench->plan.pages.n && bench->has_tests && !exit_code; i++)
         exit_code = run_pages(bench, threads, (enum pages)bench->plan.pages.value[i]);
@@ -544,7 +572,11 @@ int tests_run(struct bench *bench)
         exit_code = bench_find_model(bench);
     if (bench->has_tests && !exit_code)
         exit_code = note_model(bench);
-    for (size_t i = 0; i < bench->plan.threads.n && !exit_code; i++)
-        exit_code = run_threads(bench, bench->plan.threads.value[i]);
+    for (size_t d = 0; d < bench->plan.n_devices && !exit_code; d++) {
+        bool threaded = true;
+        bench->device = bench->plan.devices[d];
+        for (size_t i = 0; i < bench->plan.threads.n && threaded && !exit_code; i++)
+            exit_code = run_threads(bench, bench->plan.threads.value[i], &threaded);
+    }
     return exit_code;
 }
