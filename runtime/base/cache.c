@@ -62,7 +62,7 @@ static enum bn_result read_file(int fd, const char *path, void *data, size_t cap
 enum bn_result bn_cache_read(const char *name, void *data, size_t capacity, size_t *bytes, struct bn_error *err)
 {
     char path[BN_CACHE_PATH_BYTES];
-    int fd;
+    int fd = -1;
     *bytes = 0;
     enum bn_result result = open_file(name, path, &fd, err);
     return result == BN_OK ? read_file(fd, path, data, capacity, bytes, err) : result;
@@ -73,7 +73,7 @@ enum bn_result bn_cache_read_all(const struct bn_host *host, const char *name, s
 {
     char path[BN_CACHE_PATH_BYTES];
     struct stat st;
-    int fd;
+    int fd = -1;
     *data = NULL;
     *bytes = 0;
     enum bn_result result = open_file(name, path, &fd, err);

@@ -242,7 +242,7 @@ static enum bn_result each_token(struct bn_hf_reader *r,
 {
     const char *name;
     json_t *value;
-    uint32_t id;
+    uint32_t id = 0;
     enum bn_result result = BN_OK;
     for (size_t i = 0; r->kind == UNIGRAM && i < json_array_size(r->vocab) && result == BN_OK; i++) {
         const json_t *text = json_array_get(json_array_get(r->vocab, i), 0);

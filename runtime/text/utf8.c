@@ -65,7 +65,7 @@ size_t bn_utf8_push(struct bn_utf8_stream *stream, const char *data, size_t byte
     // What is held is the start of a character, so with one byte more it is a character, a longer start, or a bad
     // part without that byte.
     size_t used = 0;
-    while (stream->n_held > 0 && used < bytes) {
+    while (stream->n_held > 0 && stream->n_held < sizeof stream->held && used < bytes) {
         char joined[4];
         uint32_t code;
         memcpy(joined, stream->held, stream->n_held);
