@@ -10,11 +10,17 @@ Of a constant that has several values in manifest.txt there is a variant for eac
 tells devices/common/ahead.c which ones these are. ptx and hip write packed arrays and a table CUDA_IMAGES or HIP_IMAGES of struct
 bn_streams_image. host writes functions of this machine, linked into one object, and a table of struct fake_kernel that calls them.
 build and show are for people: the assembly of all variants of kernel NAME in a file, or of one variant on the terminal.
+
+With BN_KERNEL_CACHE, a folder, what was compiled before from the same text with the same compiler and flags is taken
+from there: the builds of a test run differ in other things.
 """
 import concurrent.futures
+import functools
+import hashlib
 import itertools
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -56,11 +62,42 @@ def run(*command):
         sys.exit(f"{' '.join(command)}\n{result.stderr}")
 
 
+@functools.cache
+def version(clang):
+    return subprocess.run([clang, "--version"], capture_output=True, check=True).stdout
+
+
+@functools.cache
+def text(source):
+    return portable.text(source).encode()
+
+
+def compile_one(path, source, command):
+    """Runs a command of clang that writes the file at `path`, or copies what it wrote before."""
+    cache = os.environ.get("BN_KERNEL_CACHE")
+    if not cache:
+        run(*command)
+        return
+    words = "\0".join("-" if word == path else word for word in command).replace(portable.ROOT, "")
+    key = hashlib.sha256(b"\0".join([version(command[0]), words.encode(), text(source)])).hexdigest()
+    kept = os.path.join(cache, key)
+    if os.path.exists(kept):
+        os.utime(kept)
+        shutil.copyfile(kept, path)
+        return
+    run(*command)
+    os.makedirs(cache, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=cache, delete=False) as unfinished:
+        unfinished.write(read(path))
+    os.replace(unfinished.name, kept)
+
+
 def compile_all(folder, suffix, command, processor=None):
     """Every variant as a file of the folder; command(output, source, defines). Returns their names."""
     def one(variant):
         name, source, defines = variant
-        run(*command(os.path.join(folder, name + suffix), source, defines))
+        path = os.path.join(folder, name + suffix)
+        compile_one(path, source, command(path, source, defines))
         return name
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(one, variants(processor)))
