@@ -218,7 +218,7 @@ struct bench {
     char machine[256];  // what the devices call themselves
     struct {
         char device[40]; // "gpu0/vulkan"
-        double gb; // per second, read and written, of its copy op
+        double gb;       // per second, read and written, of its copy op
     } copies[MAX_DEVICES];
     size_t n_copies;
     struct limits *limits; // one per thread count
