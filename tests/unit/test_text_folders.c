@@ -73,62 +73,58 @@ static void check_ids(const struct bn_model *model, const char *name, const char
     ck_assert_msg(n == count, "%s, line %d, \"%.*s\": %zu ids, not %zu", name, line, (int)bytes, text, count, n);
 }
 
-START_TEST(ids)
+// Rows of "NAME\tHEX\tIDS" in a file, those of names that begin so: each name is a folder of `kind`, opened once and shown to
+// `look`. Returns how many there were.
+static int check_rows(const char *cases, const char *prefix, const char *kind, uint32_t flags,
+                      void (*look)(const struct bn_model *model))
 {
-    char *file = read_file("hf/cases.txt"), *rest, name[64] = "";
+    char *file = read_file(cases), *rest, name[64] = "";
     struct bn_model *model = NULL;
-    int line = 0, kinds = 0;
+    int line = 0, folders = 0;
     for (char *row = strtok_r(file, "\n", &rest); row; row = strtok_r(NULL, "\n", &rest)) {
         char *hex = strchr(row, '\t'), *wanted = strchr(hex + 1, '\t');
         *hex++ = *wanted++ = '\0';
         line++;
-        if (strcmp(name, row) != 0) {
-            snprintf(name, sizeof(name), "%s", row);
-            bn_model_destroy(model);
-            model = open_folder("hf", name);
-            kinds++;
-        }
-        check_ids(model, name, hex, wanted, line, BN_TOKENIZE_BOS | BN_TOKENIZE_EOS | BN_TOKENIZE_SPECIAL);
-    }
-    bn_model_destroy(model);
-    ck_assert_int_eq(kinds, 11);
-    free(file);
-}
-END_TEST
-
-// tokenizer.model, against SentencePiece itself (tests/gen/sentencepiece_golden.py).
-START_TEST(pieces)
-{
-    char *file = read_file("sentencepiece.txt"), *rest, name[64] = "";
-    struct bn_model *model = NULL;
-    int line = 0, kinds = 0;
-    for (char *row = strtok_r(file, "\n", &rest); row; row = strtok_r(NULL, "\n", &rest)) {
-        char *hex = strchr(row, '\t'), *wanted = strchr(hex + 1, '\t');
-        *hex++ = *wanted++ = '\0';
-        line++;
-        if (strncmp(row, "sp-", 3) != 0)
+        if (strncmp(row, prefix, strlen(prefix)) != 0)
             continue;
         if (strcmp(name, row) != 0) {
             snprintf(name, sizeof(name), "%s", row);
             bn_model_destroy(model);
-            model = open_folder("sp", name);
-            kinds++;
-            // What is added: BOS in front, and tokens behind the pieces.
-            int32_t found[8];
-            size_t count;
-            const struct bn_tokenizer *tokenizer = bn_model_get_tokenizer(model);
-            ck_assert_int_eq(
-                bn_tokenize(tokenizer, "<pad>", 5, BN_TOKENIZE_BOS | BN_TOKENIZE_SPECIAL, found, 8, &count, NULL),
-                BN_OK);
-            ck_assert_uint_eq(count, 2);
-            ck_assert_int_eq(found[0], 1);
-            ck_assert_int_eq(found[1], (int32_t)bn_model_get_info(model)->n_vocab - 2);
+            model = open_folder(kind, name);
+            folders++;
+            if (look)
+                look(model);
         }
-        check_ids(model, name, hex, wanted, line, 0);
+        check_ids(model, name, hex, wanted, line, flags);
     }
     bn_model_destroy(model);
-    ck_assert_int_eq(kinds, 3);
     free(file);
+    return folders;
+}
+
+START_TEST(ids)
+{
+    uint32_t flags = BN_TOKENIZE_BOS | BN_TOKENIZE_EOS | BN_TOKENIZE_SPECIAL;
+    ck_assert_int_eq(check_rows("hf/cases.txt", "", "hf", flags, NULL), 11);
+}
+END_TEST
+
+// What is added: BOS in front, and tokens behind the pieces.
+static void check_added(const struct bn_model *model)
+{
+    int32_t found[8];
+    size_t count;
+    uint32_t flags = BN_TOKENIZE_BOS | BN_TOKENIZE_SPECIAL;
+    ck_assert_int_eq(bn_tokenize(bn_model_get_tokenizer(model), "<pad>", 5, flags, found, 8, &count, NULL), BN_OK);
+    ck_assert_uint_eq(count, 2);
+    ck_assert_int_eq(found[0], 1);
+    ck_assert_int_eq(found[1], (int32_t)bn_model_get_info(model)->n_vocab - 2);
+}
+
+// tokenizer.model, against SentencePiece itself (tests/gen/sentencepiece_golden.py).
+START_TEST(pieces)
+{
+    ck_assert_int_eq(check_rows("sentencepiece.txt", "sp-", "sp", 0, check_added), 3);
 }
 END_TEST
 
