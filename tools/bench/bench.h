@@ -108,7 +108,7 @@ struct limits {
     const char *mac_loop;
 };
 
-// Measures, or measures again and adds to what `limits` holds from before. Zero it to start.
+// Measures, or measures again and adds to what `limits` holds from before. Zero it to start, but for handoff_ns: NaN.
 int limits_measure(struct limits *limits, uint32_t threads, size_t mem);
 
 // Nanoseconds in which a word goes from one core to another one and back, of those furthest apart. NaN: one thread, or the

@@ -252,7 +252,7 @@ int limits_measure(struct limits *limits, uint32_t threads, size_t mem)
 {
     limits->threads = threads;
     limits->mem = mem;
-    limits->handoff_ns = fmax(limits->handoff_ns > 0 ? limits->handoff_ns : NAN, handoff_ns(threads));
+    limits->handoff_ns = fmax(limits->handoff_ns, handoff_ns(threads));
     int exit_code = measure_peak(limits);
     for (int pages = 0; pages < N_PAGES && !exit_code; pages++)
         exit_code = measure_pages(limits, (enum pages)pages);

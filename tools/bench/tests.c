@@ -508,6 +508,7 @@ static struct limits *limits_of(struct bench *bench, uint32_t threads, const cha
     struct limits *limits = &grown[bench->n_limits++];
     memset(limits, 0, sizeof *limits);
     limits->threads = threads;
+    limits->handoff_ns = NAN;
     snprintf(limits->machine, sizeof limits->machine, "%s", machine);
     return limits;
 }
